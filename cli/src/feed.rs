@@ -1,0 +1,233 @@
+//! `forebay feed`: plans, starts the worker, feeds it, and tells how it went.
+
+use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay_feeder::{
+    Ended, FeedError, Hdfs, Input, Meter, Outcome, Plan, PlanError, PlanOptions, Report, Settings, Sink,
+    SplitReport, Stop, Watch, Worker, WorkerError, feed,
+};
+use forebay_record::{Format, Terminator};
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::args::{FeedArgs, LineEndingName};
+use crate::exit::Exit;
+use crate::kernel;
+use crate::progress::Progress;
+use crate::report_file::ReportFile;
+use crate::signals;
+use crate::talk::{Failure, Talk};
+use crate::values::FormatName;
+
+/// Runs the command; everything that goes wrong has been told when it returns.
+pub(crate) fn run(args: &FeedArgs) -> Exit {
+    let talk = match (args.quiet, args.json) {
+        (true, _) => Talk::Quiet,
+        (_, true) => Talk::Json,
+        _ => Talk::Plain,
+    };
+    prepare_and_run(args, talk).unwrap_or_else(|failure| {
+        talk.fail(&failure);
+        failure.exit
+    })
+}
+
+fn prepare_and_run(args: &FeedArgs, talk: Talk) -> Result<Exit, Failure> {
+    kernel::check()?;
+    let format = format(args)?;
+    let inputs: Vec<_> = args.inputs.iter().map(|input| Input::parse(input)).collect::<Result<_, _>>()?;
+    let report_file = args.report.as_deref().map(ReportFile::create).transpose()?;
+
+    let options = PlanOptions { format, split_size: args.split_size, shard: args.shard };
+    let hdfs = Hdfs::new(Duration::from_secs(args.hdfs_timeout));
+    let result = Plan::new(&inputs, options, hdfs).map_err(Failure::from).and_then(|plan| {
+        talk.event(
+            "planned",
+            &json!({ "files": plan.files(), "splits": plan.splits(), "bytes": plan.bytes() }),
+        );
+        Run::new(args, talk, &plan)?.run()
+    });
+    match result {
+        Ok((exit, report)) => {
+            talk.event("finished", &report);
+            talk.say(&report.to_string());
+            if let Some(file) = report_file {
+                file.write(&report)?;
+            }
+            Ok(exit)
+        }
+        Err(failure) => {
+            if let Some(file) = report_file {
+                file.write(&Outcome::Failed { error: failure.to_string() })?;
+            }
+            Err(failure)
+        }
+    }
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        if error.is_usage() { Self::usage(error.to_string()) } else { Self::failed(error.to_string()) }
+    }
+}
+
+fn format(args: &FeedArgs) -> Result<Format, Failure> {
+    let of_lines = |name: &str| {
+        Failure::usage(format!("{name} is for lines; it has no meaning with --format bytes or fixed:N"))
+    };
+    if args.format != FormatName::Lines {
+        if args.delimiter.is_some() {
+            return Err(of_lines("--delimiter"));
+        }
+        if args.line_ending != LineEndingName::Keep {
+            return Err(of_lines("--line-ending lf"));
+        }
+    }
+    Ok(match args.format {
+        FormatName::Lines => {
+            Format::Lines(args.delimiter.clone().map_or(Terminator::Any, Terminator::Delimiter))
+        }
+        FormatName::Bytes => Format::Bytes,
+        FormatName::Fixed(n) => Format::Fixed(n),
+    })
+}
+
+/// One feed, from here to its report.
+struct Run<'a> {
+    args: &'a FeedArgs,
+    talk: Talk,
+    plan: &'a Plan,
+    settings: Settings,
+    stop: Arc<Stop>,
+    meter: Arc<Meter>,
+    splits: Vec<SplitReport>,
+}
+
+impl<'a> Run<'a> {
+    fn new(args: &'a FeedArgs, talk: Talk, plan: &'a Plan) -> Result<Self, Failure> {
+        // Only now: while planning, nothing needs cleaning up, and a signal may simply end us.
+        let stop = Stop::new().and_then(|stop| signals::stop_on_signals(&stop).map(|()| stop));
+        let stop = stop.map_err(|e| Failure::failed(format!("cannot listen to signals: {e}")))?;
+        let settings = Settings {
+            line_ending: args.line_ending.into(),
+            epochs: args.epochs,
+            checksums: args.report_checksums,
+        };
+        let (stop, meter) = (Arc::new(stop), Arc::default());
+        Ok(Self { args, talk, plan, settings, stop, meter, splits: Vec::new() })
+    }
+
+    fn run(self) -> Result<(Exit, Report), Failure> {
+        match self.args.command.split_first() {
+            Some((command, args)) => self.feed_worker(command, args),
+            None => self.feed_stdout(),
+        }
+    }
+
+    fn feed_stdout(mut self) -> Result<(Exit, Report), Failure> {
+        let mut sink = Sink::stdout(Arc::clone(&self.meter)).map_err(|e| Failure::failed(e.to_string()))?;
+        let watch = Watch { stop: Arc::clone(&self.stop), worker: None };
+        let result = self.feed(&mut sink, &watch, std::io::stdout().is_terminal());
+        let exit = match &result {
+            Ok(Ended::Complete | Ended::ReaderGone { .. }) => Exit::SUCCESS,
+            Ok(Ended::Stopped) => self.stopped_exit(),
+            Err(_) => Exit::FAILURE,
+        };
+        let outcome = self.outcome(&result, 0);
+        Ok((exit, self.report(outcome, SinkFacts::of(&sink))))
+    }
+
+    fn feed_worker(mut self, command: &OsStr, args: &[OsString]) -> Result<(Exit, Report), Failure> {
+        let (mut sink, stdin) =
+            Sink::pipe(Arc::clone(&self.meter)).map_err(|e| Failure::failed(e.to_string()))?;
+        let shard = self.args.shard;
+        let env = [
+            ("FOREBAY_RANK", shard.index().to_string()),
+            ("FOREBAY_WORLD_SIZE", shard.count().to_string()),
+            ("FOREBAY_FORMAT", self.plan.format().name()),
+        ];
+        let failed = |e: WorkerError| Failure::exiting(e.to_string(), Exit(e.exit_code()));
+        let unwatched = |e: std::io::Error| Failure::failed(format!("cannot watch the worker: {e}"));
+        let mut worker = Worker::start(command, args, &env, stdin).map_err(failed)?;
+        let watch = worker.watch(&self.stop).map_err(unwatched)?;
+        let result = self.feed(&mut sink, &watch, false);
+
+        let facts = SinkFacts::of(&sink);
+        let mut unread = 0;
+        let mut status = None;
+        if let Ok(Ended::Complete | Ended::ReaderGone { .. }) = result {
+            let pipe = sink.finish();
+            status = worker.wait(&self.stop).map_err(unwatched)?;
+            unread = pipe.bytes();
+        }
+        // Otherwise the sink is still open, and stays so until the worker is gone: an end of input would look
+        // like success.
+        let (exit, outcome, status) = match (status, &result) {
+            (Some(status), _) => (Exit(Worker::shell_status(status)), self.outcome(&result, unread), status),
+            (None, Err(_)) => {
+                let status = worker.end(Some(Signal::TERM), &self.stop).map_err(failed)?;
+                (Exit::FAILURE, self.outcome(&result, 0), status)
+            }
+            (None, Ok(_)) => {
+                let signal = signals::cause(&self.stop).unwrap_or(signal_hook::consts::SIGTERM);
+                let status = worker.end(signals::for_worker(signal), &self.stop).map_err(failed)?;
+                (self.stopped_exit(), self.outcome(&Ok(Ended::Stopped), 0), status)
+            }
+        };
+        let mut report = self.report(outcome, facts);
+        report.worker_status = Some(Worker::shell_status(status));
+        Ok((exit, report))
+    }
+
+    /// Feeds with the display on, and tells of a failure at once.
+    fn feed(&mut self, sink: &mut Sink, watch: &Watch, shares_terminal: bool) -> Result<Ended, FeedError> {
+        let total = self.plan.bytes().saturating_mul(self.args.epochs);
+        let progress = Progress::start(self.talk, Arc::clone(&self.meter), total, shares_terminal);
+        // Without a sampler the report has no waits of the worker, and says so by their absence.
+        let sampler = sink.sampler().ok().flatten();
+        let result = feed(self.plan, &self.settings, sink, watch, &self.meter, &mut self.splits);
+        drop((sampler, progress));
+        if let Err(error) = &result {
+            self.talk.fail(&Failure::failed(error.to_string()));
+        }
+        result
+    }
+
+    fn stopped_exit(&self) -> Exit {
+        signals::cause(&self.stop).map_or(Exit::FAILURE, Exit::signal)
+    }
+
+    fn outcome(&self, result: &Result<Ended, FeedError>, unread: u64) -> Outcome {
+        let splits = self.plan.splits().saturating_mul(self.args.epochs);
+        let splits_left = splits.saturating_sub(self.meter.snapshot().splits_done);
+        match result {
+            Err(error) => Outcome::Failed { error: error.to_string() },
+            Ok(Ended::Stopped) => Outcome::Stopped { signal: signals::cause(&self.stop) },
+            Ok(Ended::ReaderGone { unread }) => Outcome::EarlyExit { unread_bytes: *unread, splits_left },
+            Ok(Ended::Complete) if unread > 0 => Outcome::EarlyExit { unread_bytes: unread, splits_left },
+            Ok(Ended::Complete) => Outcome::Complete,
+        }
+    }
+
+    fn report(self, outcome: Outcome, facts: SinkFacts) -> Report {
+        let mut report = Report::new(self.plan, self.args.epochs, outcome, self.meter.snapshot());
+        (report.pipe_size, report.notes) = (facts.pipe_size, facts.notes);
+        report.split_checksums = self.splits;
+        report
+    }
+}
+
+/// What the report says of the sink, which may be closed by then.
+struct SinkFacts {
+    pipe_size: Option<usize>,
+    notes: Vec<String>,
+}
+
+impl SinkFacts {
+    fn of(sink: &Sink) -> Self {
+        Self { pipe_size: sink.pipe_size(), notes: sink.notes().to_vec() }
+    }
+}

@@ -1,0 +1,37 @@
+//! What a record is: lines, raw bytes, or records of a fixed length.
+
+use std::num::NonZeroU64;
+
+use crate::Delimiter;
+
+/// What ends a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Terminator {
+    /// `\n`, `\r\n` or a lone `\r`: Hadoop's `TextInputFormat` without a delimiter of the user's.
+    Any,
+    /// This byte string and nothing else (`textinputformat.record.delimiter`).
+    Delimiter(Delimiter),
+}
+
+/// A record format. Formats of a fixed shape need no byte of the file to bound a split.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Format {
+    /// Text lines by Hadoop's rule: the first split owns the lines that begin in `[0, end]`, any other
+    /// split `[start, end)` those that begin in `(start, end]`; a BOM at offset 0 is no part of a record.
+    Lines(Terminator),
+    /// No records: a split is its own bytes.
+    Bytes,
+    /// Records of this many bytes; a split owns those that begin in `[start, end)`.
+    Fixed(NonZeroU64),
+}
+
+impl Format {
+    /// The name that users give and see.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Lines(_) => "lines".into(),
+            Self::Bytes => "bytes".into(),
+            Self::Fixed(n) => format!("fixed:{n}"),
+        }
+    }
+}

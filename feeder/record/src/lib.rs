@@ -1,0 +1,22 @@
+//! Where records begin and end, per format: bytes in, offsets out.
+//!
+//! Pure: no I/O, no clock, no allocation per record. A caller that holds a file asks a [`Search`] for the
+//! first record start at or after a split's offset; the search answers with the byte range it wants to see
+//! next, so the same code serves blocking and asynchronous readers.
+
+mod delimiter;
+mod ending;
+mod format;
+mod lf;
+mod seam;
+mod search;
+
+pub use delimiter::{Delimiter, DelimiterError};
+pub use ending::{Ending, EndingStep};
+pub use format::{Format, Terminator};
+pub use lf::LfRewriter;
+pub use seam::Seam;
+pub use search::{Bound, Search, Step};
+
+/// The UTF-8 byte order mark; Hadoop's `LineRecordReader` drops it at offset 0 of a file.
+pub const BOM: &[u8] = b"\xEF\xBB\xBF";

@@ -1,0 +1,270 @@
+//! What can go wrong, said so that the reader knows on what, why, and what to do.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Planning failed: nothing was started, nothing was fed.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// An empty argument.
+    #[error("an input is empty; give a file, a folder or a glob")]
+    EmptyInput,
+    /// An unknown URI scheme.
+    #[error(
+        "cannot read {input}: the scheme {scheme}:// is not supported; use file://, hdfs:// or a bare local path"
+    )]
+    Scheme {
+        /// The argument.
+        input: String,
+        /// Its scheme.
+        scheme: String,
+    },
+    /// `file://host/…`.
+    #[error("cannot read {input}: a file:// address has no host; write file:/// and an absolute path")]
+    FileAuthority {
+        /// The argument.
+        input: String,
+    },
+    /// `file://` and nothing else.
+    #[error("cannot read {input}: it has no path")]
+    NoPath {
+        /// The argument.
+        input: String,
+    },
+    /// HDFS paths are text.
+    #[error("cannot read {input}: HDFS paths are UTF-8")]
+    NotUtf8 {
+        /// The argument.
+        input: String,
+    },
+    /// A malformed glob.
+    #[error(
+        "cannot read the pattern {input}: {reason}; put a backslash before a character that is meant literally"
+    )]
+    Pattern {
+        /// The argument.
+        input: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The path does not exist, or the glob matches nothing.
+    #[error(
+        "nothing matches {input}; check the path (names found by a glob or in a folder that begin with _ or . are skipped)"
+    )]
+    NoMatch {
+        /// The argument.
+        input: String,
+    },
+    /// A folder without a file to feed.
+    #[error("{input} holds no file to feed (names that begin with _ or . are skipped)")]
+    NoFiles {
+        /// The argument.
+        input: String,
+    },
+    /// Looking at a local path failed.
+    #[error("cannot {action} {path}: {source}")]
+    Local {
+        /// `list`, `read`.
+        action: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A FIFO, socket or device.
+    #[error(
+        "cannot feed {path}: it is a {kind}; only regular files have splits. Feed it with a plain redirection instead"
+    )]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// Folders that contain themselves through links.
+    #[error("cannot list {path}: its links lead back to a folder above it")]
+    Loop {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A compressed file where records are asked for.
+    #[error(
+        "cannot cut {path} into records: its name ends in .{suffix}, and compressed files cannot be decoded yet; decompress it first, or pass it on as it is with --format bytes"
+    )]
+    Compressed {
+        /// The file.
+        path: String,
+        /// The suffix without the dot.
+        suffix: &'static str,
+    },
+    /// The file is no whole number of records.
+    #[error(
+        "cannot cut {path} into records of {record} bytes: its {len} bytes leave a remainder of {remainder}; check the record length"
+    )]
+    Remainder {
+        /// The file.
+        path: String,
+        /// Its length in bytes.
+        len: u64,
+        /// The record length in bytes.
+        record: u64,
+        /// What is left over.
+        remainder: u64,
+    },
+    /// HDFS said no, or nothing.
+    #[error(transparent)]
+    Hdfs(#[from] HdfsError),
+}
+
+impl PlanError {
+    /// Whether the command line itself is wrong, whatever the state of the world.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::EmptyInput
+                | Self::Scheme { .. }
+                | Self::FileAuthority { .. }
+                | Self::NoPath { .. }
+                | Self::NotUtf8 { .. }
+                | Self::Pattern { .. }
+        )
+    }
+}
+
+/// An HDFS operation failed for good.
+#[derive(Debug, thiserror::Error)]
+pub enum HdfsError {
+    /// No client could be made from the address and the configuration.
+    #[error("cannot use {uri}: {source}; HADOOP_CONF_DIR is {conf}")]
+    Client {
+        /// The address as given.
+        uri: String,
+        /// `HADOOP_CONF_DIR`, or that it is not set.
+        conf: String,
+        /// Why.
+        source: hdfs_native::HdfsError,
+    },
+    /// The answer was clear: trying again would not help.
+    #[error("cannot {action} {path}: {}", server_message(source))]
+    Refused {
+        /// What was asked for.
+        action: &'static str,
+        /// Full address of the file.
+        path: String,
+        /// Why.
+        source: hdfs_native::HdfsError,
+    },
+    /// Tried again until the time was over.
+    #[error("cannot {action} {path}: gave up after {} tries in {:.1} s; the last answer was: {}. Check that the NameNode and DataNodes are up and reachable", tries, waited.as_secs_f64(), last)]
+    GaveUp {
+        /// What was asked for.
+        action: &'static str,
+        /// Full address of the file, which names the NameNode or nameservice asked.
+        path: String,
+        /// How often.
+        tries: u32,
+        /// How long.
+        waited: Duration,
+        /// The last failure.
+        last: String,
+    },
+    /// A task of the client ended without a word.
+    #[error(
+        "cannot read {path}: the HDFS client broke off; please report this with the log (FOREBAY_LOG=debug)"
+    )]
+    Broken {
+        /// Full address of the file.
+        path: String,
+    },
+    /// The tokio runtime could not be started.
+    #[error("cannot start the HDFS client's threads: {0}")]
+    Runtime(io::Error),
+}
+
+/// A server's message without its Java stack trace.
+pub(crate) fn server_message(error: &hdfs_native::HdfsError) -> String {
+    let text = error.to_string();
+    text.split("\n\tat ").next().unwrap_or(&text).trim_end().to_owned()
+}
+
+/// Reading an input failed while feeding.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The file cannot be opened any more.
+    #[error("cannot open {path}, which was there when the feed was planned: {source}")]
+    Open {
+        /// The file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A read failed.
+    #[error("cannot read {path} at byte {offset}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Where.
+        offset: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file has become shorter.
+    #[error(
+        "{path} shrank while it was read: {planned} bytes when planned, it now ends at byte {end}; feed it again when it is complete"
+    )]
+    Shrank {
+        /// The file.
+        path: String,
+        /// Its length when planned.
+        planned: u64,
+        /// Where it ends now.
+        end: u64,
+    },
+    /// HDFS said no, or nothing.
+    #[error(transparent)]
+    Hdfs(#[from] HdfsError),
+}
+
+/// Handing bytes over failed for a reason other than the reader having gone.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// A write to the output failed.
+    #[error("cannot write to {to} after {after} bytes: {source}")]
+    Write {
+        /// What the output is.
+        to: &'static str,
+        /// Bytes delivered before.
+        after: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// The output could not be set up.
+    #[error("cannot use {to} as output: {source}")]
+    Setup {
+        /// What the output is.
+        to: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The output is one of the inputs.
+    #[error("{path} is both an input and the output; write to another file")]
+    OutputIsInput {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Waiting for the reader failed.
+    #[error("cannot wait for the reader: {0}")]
+    Wait(io::Error),
+}
+
+/// A feed failed: what was delivered is not all.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// On the reading side.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// On the delivering side.
+    #[error(transparent)]
+    Delivery(#[from] DeliveryError),
+}

@@ -1,0 +1,288 @@
+//! Binds the stages: takes what the source yields, mends the seams between ranges, hands it to the sink.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use forebay_record::{Format, LfRewriter, Seam, Terminator};
+
+use crate::checksum::Crc32c;
+use crate::plan::Plan;
+use crate::report::SplitReport;
+use crate::sink::{Halt, Sink, Watch};
+use crate::source::{Dry, Item, RecordRange, Source};
+use crate::{FeedError, Meter, SourceError};
+
+/// What stands at the end of a delivered line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LineEnding {
+    /// What is stored.
+    #[default]
+    Keep,
+    /// `\n`, whatever is stored. Costs a pass over the bytes in user space.
+    Lf,
+}
+
+/// How a plan is fed.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Line endings; for other formats than lines without effect.
+    pub line_ending: LineEnding,
+    /// Passes over the share.
+    pub epochs: u64,
+    /// Keep a CRC32C of each delivered split. Costs a pass over the bytes in user space.
+    pub checksums: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { line_ending: LineEnding::Keep, epochs: 1, checksums: false }
+    }
+}
+
+/// How a feed that did not fail came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything was handed over.
+    Complete,
+    /// The reader stopped reading before.
+    ReaderGone {
+        /// Bytes that it left in the pipe.
+        unread: u64,
+    },
+    /// The stop event was raised.
+    Stopped,
+}
+
+/// Feeds a plan's share into a sink.
+///
+/// Returns when the last byte is in the sink, the reader has gone, or the stop event was raised. The sink stays
+/// open in any case: whoever owns it decides whether its reader may see an end of input. Reports of the splits
+/// are pushed to `splits` when checksums are asked for.
+pub fn feed(
+    plan: &Plan,
+    settings: &Settings,
+    sink: &mut Sink,
+    watch: &Watch,
+    meter: &Arc<Meter>,
+    splits: &mut Vec<SplitReport>,
+) -> Result<Ended, FeedError> {
+    meter.start();
+    let mut delivery = Delivery::new(plan, settings, sink, watch, splits);
+    let result = delivery.run(settings, meter);
+    let name = delivery.file_name();
+    let planned = delivery.file_len();
+    meter.end();
+    match result {
+        Ok(()) => Ok(Ended::Complete),
+        Err(Dry::Halted(Halt::ReaderGone)) => Ok(Ended::ReaderGone { unread: sink.unread() }),
+        Err(Dry::Halted(Halt::Stopped)) => Ok(Ended::Stopped),
+        Err(Dry::Halted(Halt::FileEnded(end))) => {
+            Err(SourceError::Shrank { path: name, planned, end }.into())
+        }
+        Err(Dry::Halted(Halt::FileFailed(offset, source))) => {
+            Err(SourceError::Read { path: name, offset, source }.into())
+        }
+        Err(Dry::Halted(Halt::Failed(error)) | Dry::Refused(error)) => Err(error.into()),
+        Err(Dry::Failed(error)) => Err(error.into()),
+    }
+}
+
+struct Delivery<'a> {
+    plan: &'a Plan,
+    sink: &'a mut Sink,
+    watch: &'a Watch,
+    splits: &'a mut Vec<SplitReport>,
+    /// How lines are ended; `None` for formats without lines.
+    terminator: Option<&'a Terminator>,
+    seam: Seam,
+    rewriter: Option<LfRewriter>,
+    crc: Option<Crc32c>,
+    rewritten: Vec<u8>,
+    /// The range in hand.
+    range: Option<RecordRange>,
+    /// First bytes of the range are still to come.
+    at_begin: bool,
+    last: u8,
+    delivered_before: u64,
+}
+
+impl<'a> Delivery<'a> {
+    fn new(
+        plan: &'a Plan,
+        settings: &Settings,
+        sink: &'a mut Sink,
+        watch: &'a Watch,
+        splits: &'a mut Vec<SplitReport>,
+    ) -> Self {
+        let terminator = match plan.format() {
+            Format::Lines(terminator) => Some(terminator),
+            Format::Bytes | Format::Fixed(_) => None,
+        };
+        let rewriter = terminator
+            .filter(|_| settings.line_ending == LineEnding::Lf)
+            .filter(|t| !matches!(t, Terminator::Delimiter(d) if d.bytes() == b"\n"))
+            .map(|t| LfRewriter::new(t.clone()));
+        Self {
+            plan,
+            sink,
+            watch,
+            splits,
+            terminator,
+            seam: Seam::default(),
+            rewriter,
+            crc: settings.checksums.then(Crc32c::new),
+            rewritten: Vec::new(),
+            range: None,
+            at_begin: false,
+            last: 0,
+            delivered_before: 0,
+        }
+    }
+
+    fn run(&mut self, settings: &Settings, meter: &Meter) -> Result<(), Dry> {
+        let mut source = Source::new(self.plan, settings.epochs, settings.checksums);
+        loop {
+            let sink = &*self.sink;
+            match source.next(self.watch, |name, file| sink.refuse_input(name, file))? {
+                None => return Ok(()),
+                Some(Item::Begin(range)) => {
+                    self.delivered_before = meter.delivered.load(Relaxed);
+                    self.at_begin = true;
+                    self.range = Some(range);
+                }
+                Some(Item::Stored { file, bytes }) => self.stored(&file, bytes).map_err(Dry::Halted)?,
+                Some(Item::Bytes(bytes)) => self.bytes(&bytes).map_err(Dry::Halted)?,
+                Some(Item::End) => self.end(meter).map_err(Dry::Halted)?,
+            }
+        }
+    }
+
+    /// A stretch of a file: moved whole, unless its bytes have to be seen.
+    fn stored(&mut self, file: &File, bytes: std::ops::Range<u64>) -> Result<(), Halt> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if self.rewriter.is_some() || self.crc.is_some() {
+            return self.stored_through_memory(file, bytes);
+        }
+        if self.terminator.is_some() {
+            let first = byte_at(file, bytes.start)?;
+            self.before(first)?;
+        }
+        self.sink.deliver_file(self.watch, file, bytes.start, bytes.end - bytes.start)?;
+        if self.terminator.is_some() {
+            self.last = byte_at(file, bytes.end - 1)?;
+        }
+        Ok(())
+    }
+
+    fn stored_through_memory(&mut self, file: &File, bytes: std::ops::Range<u64>) -> Result<(), Halt> {
+        let mut buffer = vec![0; 256 << 10];
+        let mut at = bytes.start;
+        while at < bytes.end {
+            let want = usize::try_from(bytes.end - at).map_or(buffer.len(), |n| n.min(buffer.len()));
+            match file.read_at(&mut buffer[..want], at) {
+                Ok(0) => return Err(Halt::FileEnded(at)),
+                Ok(n) => {
+                    self.bytes(&buffer[..n])?;
+                    at += n as u64;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Halt::FileFailed(at, error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), Halt> {
+        let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else { return Ok(()) };
+        self.before(first)?;
+        self.last = last;
+        self.hand_over(bytes)
+    }
+
+    /// What must stand between the last range and one that begins with this byte.
+    fn before(&mut self, first: u8) -> Result<(), Halt> {
+        if std::mem::take(&mut self.at_begin) && self.rewriter.is_none() {
+            let between = self.seam.before(first);
+            self.hand_over(between)?;
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self, bytes: &[u8]) -> Result<(), Halt> {
+        match &mut self.rewriter {
+            Some(rewriter) => {
+                self.rewritten.clear();
+                rewriter.push(bytes, &mut self.rewritten);
+                self.flush_rewritten()
+            }
+            None => Self::write(self.sink, self.watch, self.crc.as_mut(), bytes),
+        }
+    }
+
+    fn flush_rewritten(&mut self) -> Result<(), Halt> {
+        Self::write(self.sink, self.watch, self.crc.as_mut(), &self.rewritten)
+    }
+
+    fn write(sink: &mut Sink, watch: &Watch, crc: Option<&mut Crc32c>, bytes: &[u8]) -> Result<(), Halt> {
+        if let Some(crc) = crc {
+            crc.update(bytes);
+        }
+        sink.deliver_bytes(watch, bytes)
+    }
+
+    /// The range's last byte was handed over: ends its last record.
+    fn end(&mut self, meter: &Meter) -> Result<(), Halt> {
+        let Some(range) = self.range.take() else { return Ok(()) };
+        if let Some(terminator) = self.terminator.filter(|_| !range.bytes.is_empty()) {
+            let at_file_end = range.bytes.end == self.plan.files[range.span.file].len;
+            let open = *terminator == Terminator::Any && !matches!(self.last, b'\n' | b'\r');
+            let append: &[u8] = if at_file_end && open { b"\n" } else { &range.append };
+            self.hand_over(append)?;
+            self.seam.after(terminator, append.last().copied().unwrap_or(self.last));
+            if let Some(rewriter) = &mut self.rewriter {
+                self.rewritten.clear();
+                rewriter.finish(&mut self.rewritten);
+                self.flush_rewritten()?;
+            }
+        }
+        meter.splits.fetch_add(range.span.splits, Relaxed);
+        if let Some(crc) = self.crc.take() {
+            self.crc = Some(Crc32c::new());
+            self.splits.push(SplitReport {
+                file: self.plan.files[range.span.file].name(),
+                split: range.span.ordinal,
+                start: range.span.start,
+                end: range.span.end,
+                records_start: range.bytes.start,
+                records_end: range.bytes.end,
+                delivered: meter.delivered.load(Relaxed) - self.delivered_before,
+                crc32c: format!("{:08x}", crc.value()),
+            });
+        }
+        Ok(())
+    }
+
+    fn file_name(&self) -> String {
+        self.range.as_ref().map_or_else(String::new, |range| self.plan.files[range.span.file].name())
+    }
+
+    fn file_len(&self) -> u64 {
+        self.range.as_ref().map_or(0, |range| self.plan.files[range.span.file].len)
+    }
+}
+
+fn byte_at(file: &File, offset: u64) -> Result<u8, Halt> {
+    let mut byte = [0];
+    loop {
+        match file.read_at(&mut byte, offset) {
+            Ok(0) => return Err(Halt::FileEnded(offset)),
+            Ok(_) => return Ok(byte[0]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Halt::FileFailed(offset, error)),
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! HDFS through `hdfs-native`: clients by address, and every call bounded in time.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use hdfs_native::client::FileStatus;
+use hdfs_native::{Client, ClientBuilder, HdfsError as NativeError};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::error::server_message;
+use crate::listing::{FileFacts, Kind, Namespace};
+use crate::{HdfsError, PlanError};
+
+/// How long an operation is tried before the feed gives up.
+pub const DEFAULT_HDFS_TIMEOUT: Duration = Duration::from_secs(30);
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The HDFS client of a feed: its threads and its connections. Nothing is started before it is needed.
+#[derive(Debug)]
+pub struct Hdfs {
+    timeout: Duration,
+    runtime: Option<Runtime>,
+    clusters: Mutex<HashMap<Option<String>, Arc<Cluster>>>,
+}
+
+impl Hdfs {
+    /// A client that gives up on an operation after `timeout`.
+    pub fn new(timeout: Duration) -> Self {
+        Self { timeout, runtime: None, clusters: Mutex::default() }
+    }
+
+    /// Handle of the client's threads, started at the first call.
+    fn handle(&mut self) -> Result<Handle, HdfsError> {
+        if let Some(runtime) = &self.runtime {
+            return Ok(runtime.handle().clone());
+        }
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("forebay-hdfs")
+            .enable_all()
+            .build()
+            .map_err(HdfsError::Runtime)?;
+        Ok(self.runtime.insert(runtime).handle().clone())
+    }
+
+    /// The cluster at `authority`, or the default file system.
+    pub(crate) fn cluster(&mut self, authority: Option<&str>) -> Result<Arc<Cluster>, HdfsError> {
+        let key = authority.map(str::to_owned);
+        let known =
+            |this: &Self| this.clusters.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if let Some(cluster) = known(self) {
+            return Ok(cluster);
+        }
+        let handle = self.handle()?;
+        let uri = format!("hdfs://{}", authority.unwrap_or(""));
+        let client = connect(authority, &handle).map_err(|source| HdfsError::Client {
+            uri: uri.clone(),
+            conf: std::env::var("HADOOP_CONF_DIR").unwrap_or_else(|_| "not set".into()),
+            source,
+        })?;
+        let cluster = Arc::new(Cluster { client, uri, timeout: self.timeout, handle });
+        self.clusters.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&cluster));
+        Ok(cluster)
+    }
+}
+
+impl Drop for Hdfs {
+    /// Does not wait: what is still being fetched is of no use to anybody.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Short rounds inside hdfs-native, so that the retries, their deadline and the last error are ours to tell.
+const CLIENT_SETTINGS: [(&str, &str); 3] = [
+    ("dfs.client.failover.max.attempts", "3"),
+    ("dfs.client.failover.sleep.base.millis", "100"),
+    ("dfs.client.failover.sleep.max.millis", "500"),
+];
+
+fn connect(authority: Option<&str>, handle: &Handle) -> Result<Client, NativeError> {
+    let build = |url: Option<String>| {
+        let builder = ClientBuilder::new().with_config(CLIENT_SETTINGS).with_io_runtime(handle.clone());
+        match url {
+            Some(url) => builder.with_url(url).build(),
+            None => builder.build(),
+        }
+    };
+    match (authority, build(authority.map(|a| format!("hdfs://{a}")))) {
+        // Neither a port nor a configured nameservice: Hadoop then means the NameNode's default port.
+        (Some(host), Err(NativeError::InvalidArgument(_))) if !host.contains(':') => {
+            build(Some(format!("hdfs://{host}:8020")))
+        }
+        (_, client) => client,
+    }
+}
+
+/// One HDFS.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    client: Client,
+    /// `hdfs://authority`, for messages.
+    uri: String,
+    timeout: Duration,
+    handle: Handle,
+}
+
+impl Cluster {
+    /// The full address of a path.
+    pub(crate) fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.uri)
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// A clock for one operation on `path`, with this cluster's patience.
+    pub(crate) fn patience(&self, action: &'static str, path: &str) -> Patience {
+        Patience::new(action, self.address(path), self.timeout)
+    }
+
+    /// Runs `call` until it succeeds, is refused for good, or the time is over.
+    pub(crate) async fn retry<T, F>(
+        &self,
+        action: &'static str,
+        path: &str,
+        mut call: impl FnMut(Client, String) -> F,
+    ) -> Result<T, HdfsError>
+    where
+        F: Future<Output = Result<T, NativeError>>,
+    {
+        let mut patience = self.patience(action, path);
+        loop {
+            match tokio::time::timeout(patience.left(), call(self.client.clone(), path.to_owned())).await {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(error)) => patience.after(error).await?,
+                Err(_) => return Err(patience.give_up("no answer".into())),
+            }
+        }
+    }
+}
+
+/// How often and how long an operation has been tried since it last made progress.
+pub(crate) struct Patience {
+    action: &'static str,
+    path: String,
+    timeout: Duration,
+    since: Instant,
+    tries: u32,
+    pause: Duration,
+}
+
+impl Patience {
+    fn new(action: &'static str, path: String, timeout: Duration) -> Self {
+        Self { action, path, timeout, since: Instant::now(), tries: 0, pause: FIRST_PAUSE }
+    }
+
+    /// Progress was made: the time starts anew.
+    pub(crate) fn renew(&mut self) {
+        (self.since, self.tries, self.pause) = (Instant::now(), 0, FIRST_PAUSE);
+    }
+
+    fn left(&self) -> Duration {
+        self.timeout.saturating_sub(self.since.elapsed()).max(Duration::from_millis(1))
+    }
+
+    /// Pauses after a failure that may pass, or gives the error up.
+    pub(crate) async fn after(&mut self, error: NativeError) -> Result<(), HdfsError> {
+        self.tries += 1;
+        if !may_pass(&error) {
+            return Err(HdfsError::Refused { action: self.action, path: self.path.clone(), source: error });
+        }
+        if self.since.elapsed() + self.pause >= self.timeout {
+            return Err(self.give_up(server_message(&error)));
+        }
+        tracing::info!(action = self.action, path = self.path, tries = self.tries, %error, "trying again");
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Ok(())
+    }
+
+    fn give_up(&self, last: String) -> HdfsError {
+        HdfsError::GaveUp {
+            action: self.action,
+            path: self.path.clone(),
+            tries: self.tries.max(1),
+            waited: self.since.elapsed(),
+            last,
+        }
+    }
+}
+
+/// Whether the same call may succeed a little later.
+fn may_pass(error: &NativeError) -> bool {
+    match error {
+        NativeError::IOError(_)
+        | NativeError::DataTransferError(_)
+        | NativeError::ChecksumError
+        | NativeError::BlocksNotFound(_)
+        | NativeError::OperationFailed(_)
+        | NativeError::ErasureCodingError(_) => true,
+        NativeError::RPCError(class, _) | NativeError::FatalRPCError(class, _) => {
+            ["StandbyException", "RetriableException", "SafeModeException", "ObserverRetryOnActiveException"]
+                .iter()
+                .any(|passing| class.ends_with(passing))
+        }
+        _ => false,
+    }
+}
+
+/// An HDFS as a namespace for listing.
+pub(crate) struct HdfsNamespace<'c>(pub(crate) &'c Cluster);
+
+impl HdfsNamespace<'_> {
+    fn kind(status: &FileStatus) -> Kind {
+        if status.isdir {
+            Kind::Folder(None)
+        } else {
+            Kind::File(FileFacts { len: status.length as u64, block_size: status.blocksize })
+        }
+    }
+}
+
+impl Namespace for HdfsNamespace<'_> {
+    fn stat(&self, path: &Path) -> Result<Option<Kind>, PlanError> {
+        let path = path.to_string_lossy();
+        let status = self.0.handle.block_on(self.0.retry("read", &path, async |client, path| {
+            match client.get_file_info(&path).await {
+                Err(NativeError::FileNotFound(_)) => Ok(None),
+                other => other.map(Some),
+            }
+        }))?;
+        Ok(status.as_ref().map(Self::kind))
+    }
+
+    fn list(&self, folder: &Path) -> Result<Vec<(OsString, Kind)>, PlanError> {
+        let folder = folder.to_string_lossy();
+        let entries = self.0.handle.block_on(
+            self.0.retry("list", &folder, async |client, path| client.list_status(&path, false).await),
+        )?;
+        Ok(entries
+            .iter()
+            .map(|status| {
+                let name = status.path.rsplit('/').next().unwrap_or(&status.path);
+                (OsString::from(name), Self::kind(status))
+            })
+            .collect())
+    }
+}

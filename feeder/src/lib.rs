@@ -1,0 +1,33 @@
+//! The feed: from files to a worker's standard input, with who waits for whom measured on the way.
+//!
+//! A byte's way through this crate is the order of its modules: [`Plan`] (inputs to files to splits to one
+//! share), a `source` that bounds each range and opens it (local files as descriptors, HDFS as buffers
+//! fetched ahead), [`Sink`] (splice or write into a pipe without ever blocking beyond recall), and [`Meter`].
+//! It knows nothing of jobs, schedulers or networks other than HDFS, and runs inside any program: see
+//! [`feed`].
+
+mod checksum;
+mod error;
+mod feed;
+mod hdfs;
+mod input;
+mod listing;
+mod meter;
+mod plan;
+mod report;
+mod sink;
+mod source;
+mod stop;
+mod suffix;
+mod worker;
+
+pub use error::{DeliveryError, FeedError, HdfsError, PlanError, SourceError};
+pub use feed::{Ended, LineEnding, Settings, feed};
+pub use hdfs::{DEFAULT_HDFS_TIMEOUT, Hdfs};
+pub use input::Input;
+pub use meter::{Meter, Sampler, Snapshot, Verdict};
+pub use plan::{LOCAL_SPLIT_SIZE, Plan, PlanOptions};
+pub use report::{Outcome, Report, SplitReport};
+pub use sink::{PIPE_SIZE, Sink, Unread, Watch};
+pub use stop::Stop;
+pub use worker::{Worker, WorkerError};

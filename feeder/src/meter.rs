@@ -1,0 +1,184 @@
+//! Who waits for whom: counted where a wait is known, sampled where only the pipe can tell.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+/// Counters of one feed; cheap to read from another thread while it runs.
+#[derive(Debug, Default)]
+pub struct Meter {
+    started: OnceLock<Instant>,
+    ended: OnceLock<Instant>,
+    pub(crate) delivered: AtomicU64,
+    pub(crate) copied: AtomicU64,
+    pub(crate) splits: AtomicU64,
+    /// Nanoseconds in which the feed had bytes ready and the pipe had no room.
+    pub(crate) pipe_full: AtomicU64,
+    samples: AtomicU64,
+    empty_samples: AtomicU64,
+}
+
+/// Who limits a feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The worker waited for data more than 10 % of the time.
+    FeedBound,
+    /// The feed waited for the worker more than 50 % of the time, the worker for data less than 2 %.
+    WorkerBound,
+    /// Neither.
+    Balanced,
+}
+
+impl Verdict {
+    /// The word users see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FeedBound => "feed-bound",
+            Self::WorkerBound => "worker-bound",
+            Self::Balanced => "balanced",
+        }
+    }
+
+    fn of(seconds: f64, feed_waited: f64, worker_waited: f64) -> Self {
+        match () {
+            () if worker_waited > 0.10 * seconds => Self::FeedBound,
+            () if feed_waited > 0.50 * seconds && worker_waited < 0.02 * seconds => Self::WorkerBound,
+            () => Self::Balanced,
+        }
+    }
+}
+
+/// A meter's reading.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Snapshot {
+    /// Bytes handed over.
+    pub bytes: u64,
+    /// Bytes of these that passed through a buffer in user space.
+    pub bytes_copied: u64,
+    /// Splits whose last byte was handed over, in all epochs.
+    pub splits_done: u64,
+    /// Seconds since the first byte was asked for; stands still when the last was handed over.
+    pub seconds: f64,
+    /// 10⁹ bytes per second over that time.
+    pub gb_per_s: f64,
+    /// Seconds in which the pipe was full: the feed waited for the worker.
+    pub feed_waited_s: f64,
+    /// Seconds in which the pipe was empty before the last byte was in it: the worker waited for data.
+    /// `None` where the output is no pipe or the feed was too short for a sample.
+    pub worker_waited_s: Option<f64>,
+    /// Half width of the 95 % interval of `worker_waited_s`, which is sampled.
+    pub worker_waited_error_s: Option<f64>,
+    /// Who limits the feed, where that is known.
+    pub verdict: Option<Verdict>,
+}
+
+impl Meter {
+    pub(crate) fn start(&self) {
+        self.started.get_or_init(Instant::now);
+    }
+
+    pub(crate) fn end(&self) {
+        self.ended.get_or_init(Instant::now);
+    }
+
+    pub(crate) fn add_pipe_full(&self, waited: Duration) {
+        self.pipe_full.fetch_add(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Reads all counters.
+    pub fn snapshot(&self) -> Snapshot {
+        let until = self.ended.get().copied().unwrap_or_else(Instant::now);
+        let seconds = self.started.get().map_or(0.0, |start| until.duration_since(*start).as_secs_f64());
+        let bytes = self.delivered.load(Relaxed);
+        let feed_waited_s = Duration::from_nanos(self.pipe_full.load(Relaxed)).as_secs_f64();
+        let waited = share_of(self.empty_samples.load(Relaxed), self.samples.load(Relaxed));
+        Snapshot {
+            bytes,
+            bytes_copied: self.copied.load(Relaxed),
+            splits_done: self.splits.load(Relaxed),
+            seconds,
+            gb_per_s: if seconds > 0.0 { bytes as f64 / seconds / 1e9 } else { 0.0 },
+            feed_waited_s,
+            worker_waited_s: waited.map(|(share, _)| share * seconds),
+            worker_waited_error_s: waited.map(|(_, error)| error * seconds),
+            verdict: waited.map(|(share, _)| Verdict::of(seconds, feed_waited_s, share * seconds)),
+        }
+    }
+}
+
+/// A share and the half width of its 95 % Wilson interval, from how many samples showed it.
+fn share_of(hits: u64, samples: u64) -> Option<(f64, f64)> {
+    const Z: f64 = 1.96;
+    let n = samples as f64;
+    (samples > 0).then(|| {
+        let p = hits as f64 / n;
+        (p, Z / (1.0 + Z * Z / n) * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt())
+    })
+}
+
+/// Looks at the pipe every few milliseconds until dropped.
+#[derive(Debug)]
+pub struct Sampler {
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sampler {
+    const PERIOD: Duration = Duration::from_millis(2);
+
+    /// Samples the fill of `pipe` into `meter`. The descriptor is closed when the sampler is dropped: until
+    /// then the pipe's reader sees no end of input.
+    pub(crate) fn start(pipe: OwnedFd, meter: Arc<Meter>) -> std::io::Result<Self> {
+        let over = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&over);
+        let thread = thread::Builder::new().name("forebay-meter".into()).spawn(move || {
+            while !stop.load(Relaxed) {
+                thread::park_timeout(Self::PERIOD);
+                if meter.started.get().is_none() || meter.ended.get().is_some() || stop.load(Relaxed) {
+                    continue;
+                }
+                if let Ok(fill) = rustix::io::ioctl_fionread(&pipe) {
+                    meter.samples.fetch_add(1, Relaxed);
+                    meter.empty_samples.fetch_add(u64::from(fill == 0), Relaxed);
+                }
+            }
+        })?;
+        Ok(Self { over, thread: Some(thread) })
+    }
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        self.over.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts() {
+        assert_eq!(Verdict::of(10.0, 0.0, 1.1), Verdict::FeedBound);
+        assert_eq!(Verdict::of(10.0, 6.0, 0.1), Verdict::WorkerBound);
+        assert_eq!(Verdict::of(10.0, 6.0, 0.3), Verdict::Balanced);
+        assert_eq!(Verdict::of(10.0, 4.0, 0.0), Verdict::Balanced);
+    }
+
+    #[test]
+    fn the_error_shrinks_with_samples_and_is_never_zero() {
+        assert_eq!(share_of(0, 0), None);
+        let (few, many) = (share_of(5, 10).unwrap(), share_of(500, 1000).unwrap());
+        assert!(few.1 > 0.2 && many.1 < 0.04, "{few:?} {many:?}");
+        assert!(share_of(0, 100).unwrap().1 > 0.0);
+    }
+}

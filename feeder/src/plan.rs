@@ -1,0 +1,153 @@
+//! The plan: inputs to files, files to splits, splits to one share. All that can be refused is refused here,
+//! before a worker is started.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use forebay_record::Format;
+use forebay_split::{FileLen, Shard, Split, splits};
+
+use crate::hdfs::{Cluster, HdfsNamespace};
+use crate::listing::{Found, LocalNamespace, expand};
+use crate::suffix::compressed;
+use crate::{Hdfs, Input, PlanError};
+
+/// The split size of local files, in bytes, where none is asked for: HDFS's usual block.
+pub const LOCAL_SPLIT_SIZE: NonZeroU64 = NonZeroU64::new(128 << 20).unwrap();
+
+/// How inputs are cut and shared.
+#[derive(Debug, Clone)]
+pub struct PlanOptions {
+    /// What a record is.
+    pub format: Format,
+    /// Bytes per split; default is the HDFS block, [`LOCAL_SPLIT_SIZE`] for local files.
+    pub split_size: Option<NonZeroU64>,
+    /// Which share of the splits is fed.
+    pub shard: Shard,
+}
+
+/// What will be fed, and in which order.
+#[derive(Debug)]
+pub struct Plan {
+    pub(crate) options: PlanOptions,
+    pub(crate) files: Vec<PlannedFile>,
+    pub(crate) share: Vec<Split>,
+    total_splits: u64,
+    /// Keeps the clients' threads alive as long as the plan can be fed.
+    _hdfs: Hdfs,
+}
+
+/// A file of the plan.
+#[derive(Debug)]
+pub(crate) struct PlannedFile {
+    pub(crate) place: Place,
+    /// Length in bytes when planned: what is fed, even if the file has grown since.
+    pub(crate) len: u64,
+}
+
+/// Where a file is.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    Local(PathBuf),
+    Hdfs(Arc<Cluster>, String),
+}
+
+impl PlannedFile {
+    /// The path or address to show.
+    pub(crate) fn name(&self) -> String {
+        match &self.place {
+            Place::Local(path) => path.display().to_string(),
+            Place::Hdfs(cluster, path) => cluster.address(path),
+        }
+    }
+}
+
+impl Plan {
+    /// Looks the inputs up and deals the splits.
+    pub fn new(inputs: &[Input], options: PlanOptions, mut hdfs: Hdfs) -> Result<Self, PlanError> {
+        let (mut files, mut lens) = (Vec::new(), Vec::new());
+        for input in inputs {
+            for (place, len, block_size) in look_up(input, &mut hdfs)? {
+                let file = PlannedFile { place, len };
+                check(&file, &options.format)?;
+                let block = block_size.and_then(NonZeroU64::new).unwrap_or(LOCAL_SPLIT_SIZE);
+                lens.push(FileLen { len, split_size: options.split_size.unwrap_or(block) });
+                files.push(file);
+            }
+        }
+        let mut total_splits = 0;
+        let share = splits(&lens)
+            .inspect(|_| total_splits += 1)
+            .filter(|split| options.shard.owns(split.ordinal))
+            .collect();
+        Ok(Self { options, files, share, total_splits, _hdfs: hdfs })
+    }
+
+    /// Files of the inputs, whether or not this share reads from them.
+    pub fn files(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Splits of the share.
+    pub fn splits(&self) -> u64 {
+        self.share.len() as u64
+    }
+
+    /// Splits of all shares together.
+    pub fn total_splits(&self) -> u64 {
+        self.total_splits
+    }
+
+    /// Bytes of the share's splits; what is delivered differs by the lines that reach over its ends.
+    pub fn bytes(&self) -> u64 {
+        self.share.iter().map(|s| s.end - s.start).sum()
+    }
+
+    /// The record format.
+    pub fn format(&self) -> &Format {
+        &self.options.format
+    }
+
+    /// The share.
+    pub fn shard(&self) -> Shard {
+        self.options.shard
+    }
+}
+
+type LookedUp = (Place, u64, Option<u64>);
+
+fn look_up(input: &Input, hdfs: &mut Hdfs) -> Result<Vec<LookedUp>, PlanError> {
+    let place = |found: Vec<Found>, place: &dyn Fn(PathBuf) -> Place| {
+        found.into_iter().map(|(path, facts)| (place(path), facts.len, facts.block_size)).collect()
+    };
+    match input {
+        Input::Local(path) => {
+            let found = expand(&LocalNamespace, path, &input.to_string())?;
+            Ok(place(found, &Place::Local))
+        }
+        Input::Hdfs { authority, path } => {
+            let cluster = hdfs.cluster(authority.as_deref())?;
+            // NameNodes refuse `//` and a slash at the end.
+            let path: PathBuf = PathBuf::from(path).components().collect();
+            let found = expand(&HdfsNamespace(&cluster), &path, &input.to_string())?;
+            let at = |path: PathBuf| Place::Hdfs(Arc::clone(&cluster), path.to_string_lossy().into_owned());
+            Ok(place(found, &at))
+        }
+    }
+}
+
+fn check(file: &PlannedFile, format: &Format) -> Result<(), PlanError> {
+    if let (Format::Lines(_) | Format::Fixed(_), Some(suffix)) = (format, compressed(&file.name())) {
+        return Err(PlanError::Compressed { path: file.name(), suffix });
+    }
+    match format {
+        Format::Fixed(record) if !file.len.is_multiple_of(record.get()) => Err(PlanError::Remainder {
+            path: file.name(),
+            len: file.len,
+            record: record.get(),
+            remainder: file.len % record.get(),
+        }),
+        _ => Ok(()),
+    }
+}

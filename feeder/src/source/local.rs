@@ -1,0 +1,117 @@
+//! Local files: bounds by `pread`, ranges as they lie in the file.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use forebay_record::{Format, Search};
+use forebay_split::Span;
+use rustix::fs::{Advice, fadvise};
+
+use super::{Item, KnownBound, RecordRange, ending, run_ending, run_search};
+use crate::SourceError;
+use crate::plan::{Place, Plan};
+
+/// An open file of the plan.
+pub(crate) struct LocalFile<'p> {
+    index: usize,
+    name: String,
+    format: &'p Format,
+    file: Arc<File>,
+    len: u64,
+    known: KnownBound,
+}
+
+impl<'p> LocalFile<'p> {
+    pub(crate) fn open(plan: &'p Plan, index: usize) -> Result<Self, SourceError> {
+        let planned = &plan.files[index];
+        let name = planned.name();
+        let failed = |source| SourceError::Open { path: name.clone(), source };
+        let Place::Local(path) = &planned.place else {
+            return Err(failed(ErrorKind::Unsupported.into()));
+        };
+        let file = File::open(path).map_err(failed)?;
+        let end = file.metadata().map_err(failed)?.len();
+        if end < planned.len {
+            return Err(SourceError::Shrank { path: name, planned: planned.len, end });
+        }
+        // Twice the read-ahead; a file system that has no use for the advice says so, and is not listened to.
+        let _ = fadvise(&file, 0, None, Advice::Sequential);
+        let file = Arc::new(file);
+        Ok(Self { index, name, format: plan.format(), file, len: planned.len, known: KnownBound::default() })
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    fn read(&self, range: Range<u64>, buffer: &mut Vec<u8>) -> Result<(), SourceError> {
+        let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        buffer.resize(len, 0);
+        self.file.read_exact_at(buffer, range.start).map_err(|source| match source.kind() {
+            ErrorKind::UnexpectedEof => self.shrank(),
+            _ => SourceError::Read { path: self.name.clone(), offset: range.start, source },
+        })
+    }
+
+    fn shrank(&self) -> SourceError {
+        let end = self.file.metadata().map_or(0, |meta| meta.len());
+        SourceError::Shrank { path: self.name.clone(), planned: self.len, end }
+    }
+
+    fn bound(&mut self, at: u64) -> Result<u64, SourceError> {
+        if let Some(offset) = self.known.get(at) {
+            return Ok(offset);
+        }
+        let search = Search::new(self.format, at, self.len);
+        let bound = run_search(search, |range, buffer| self.read(range, buffer))?;
+        self.known.set(at, bound);
+        Ok(bound.offset)
+    }
+
+    fn range(&mut self, span: Span) -> Result<RecordRange, SourceError> {
+        let bytes = self.bound(span.start)?..self.bound(span.end)?;
+        let append = match ending(self.format, &bytes, self.len) {
+            Some(ending) => run_ending(ending, |range, buffer| self.read(range, buffer))?,
+            None => Vec::new(),
+        };
+        Ok(RecordRange { span, bytes, append })
+    }
+}
+
+/// One range after the other of a local file.
+pub(crate) struct LocalRange<'p> {
+    file: LocalFile<'p>,
+    range: RecordRange,
+    given: usize,
+}
+
+impl<'p> LocalRange<'p> {
+    pub(crate) fn new(mut file: LocalFile<'p>, span: Span) -> Result<Self, SourceError> {
+        let range = file.range(span)?;
+        Ok(Self { file, range, given: 0 })
+    }
+
+    /// Goes on with another span of the same file.
+    pub(crate) fn restart(&mut self, span: Span) -> Result<(), SourceError> {
+        self.range = self.file.range(span)?;
+        self.given = 0;
+        Ok(())
+    }
+
+    pub(crate) fn file_index(&self) -> usize {
+        self.file.index
+    }
+
+    pub(crate) fn next(&mut self) -> Option<Item> {
+        self.given += 1;
+        match self.given {
+            1 => Some(Item::Begin(self.range.clone())),
+            2 => Some(Item::Stored { file: Arc::clone(&self.file.file), bytes: self.range.bytes.clone() }),
+            3 => Some(Item::End),
+            _ => None,
+        }
+    }
+}

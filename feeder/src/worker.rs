@@ -1,0 +1,204 @@
+//! The worker: starting it on a pipe, waiting for it beside other events, and ending it with all that it
+//! started.
+//!
+//! A worker that must not take a failed feed for a complete one has to be gone before its standard input is
+//! closed, and so has every process it has left behind with that input: [`Worker::end`] ends them all.
+//! For that this process becomes the reaper of its orphaned descendants.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, set_child_subreaper};
+
+use crate::{Stop, Watch};
+
+/// How long a process that was asked to end may take before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long killed processes may take to be gone.
+const DYING: Duration = Duration::from_secs(5);
+
+/// Why a worker could not be started, waited for or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// It could not be started.
+    #[error("cannot start {command}: {source}")]
+    Start {
+        /// The command's name.
+        command: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The kernel did not let us watch it.
+    #[error("cannot watch the worker (process {pid}): {source}")]
+    Watch {
+        /// Its process id.
+        pid: u32,
+        /// Why.
+        source: io::Error,
+    },
+    /// Processes outlived a kill.
+    #[error("processes {pids:?} of the worker did not end after SIGKILL; they hang in the kernel")]
+    Unkillable {
+        /// Their ids.
+        pids: Vec<i32>,
+    },
+}
+
+impl WorkerError {
+    /// The status a shell exits with for this failure: 127 for a command that is not found, 126 for one that
+    /// cannot be run, 1 otherwise.
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            Self::Start { source, .. } if source.kind() == ErrorKind::NotFound => 127,
+            Self::Start { .. } => 126,
+            _ => 1,
+        }
+    }
+}
+
+/// A running worker. The process that owns it should have no other children: see [`Worker::end`].
+#[derive(Debug)]
+pub struct Worker {
+    child: Child,
+    pidfd: OwnedFd,
+}
+
+impl Worker {
+    /// Starts `command` with `stdin` as its standard input and `env` added to the environment.
+    pub fn start(
+        command: &OsStr,
+        args: &[OsString],
+        env: &[(&str, String)],
+        stdin: OwnedFd,
+    ) -> Result<Self, WorkerError> {
+        let named = |source| WorkerError::Start { command: command.to_string_lossy().into_owned(), source };
+        // Orphans of the worker become our children, so that none escapes by double forking.
+        set_child_subreaper(Some(getpid())).map_err(|e| named(e.into()))?;
+        let child = Command::new(command)
+            .args(args)
+            .envs(env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::from(stdin))
+            .spawn()
+            .map_err(named)?;
+        let pid = child.id();
+        let watch = |source: io::Error| WorkerError::Watch { pid, source };
+        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).map_err(|e| watch(e.into()))?;
+        Ok(Self { child, pidfd })
+    }
+
+    /// What ends a delivery's waits: the stop event, and this worker's exit.
+    pub fn watch(&self, stop: &Arc<Stop>) -> io::Result<Watch> {
+        Ok(Watch { stop: Arc::clone(stop), worker: Some(self.pidfd.try_clone()?) })
+    }
+
+    /// Waits for the worker's exit; `None` if the stop event was raised first.
+    pub fn wait(&mut self, stop: &Stop) -> io::Result<Option<ExitStatus>> {
+        loop {
+            if stop.cause().is_some() {
+                return Ok(None);
+            }
+            let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
+            match poll(&mut fds, None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if !fds[0].revents().is_empty() {
+                return self.child.wait().map(Some);
+            }
+        }
+    }
+
+    /// Ends the worker and everything it has started: asks with `signal` (nothing is sent if `None`: it has
+    /// been told already), waits, kills. Raising `stop` once more kills at once. When this returns, nobody
+    /// holds the worker's standard input any more.
+    pub fn end(&mut self, signal: Option<Signal>, stop: &Stop) -> Result<ExitStatus, WorkerError> {
+        stop.rearm();
+        let pid = self.child.id();
+        let family = descendants();
+        if let Some(signal) = signal {
+            for &member in &family {
+                let _ = kill_process(member, signal);
+            }
+        }
+        wait_until_gone(&family, Instant::now() + GRACE, Some(stop));
+        let deadline = Instant::now() + DYING;
+        loop {
+            let family = descendants();
+            if family.is_empty() {
+                break;
+            }
+            if Instant::now() > deadline {
+                return Err(WorkerError::Unkillable {
+                    pids: family.iter().map(|p| p.as_raw_nonzero().get()).collect(),
+                });
+            }
+            for &member in &family {
+                let _ = kill_process(member, Signal::KILL);
+            }
+            wait_until_gone(&family, deadline, None);
+        }
+        self.child.wait().map_err(|source| WorkerError::Watch { pid, source })
+    }
+
+    /// The status a shell would exit with: the worker's own, or 128 and the signal's number.
+    pub fn shell_status(status: ExitStatus) -> i32 {
+        status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1)
+    }
+}
+
+/// Waits until all of `family` have ended, the deadline has passed, or the stop event was raised once more.
+fn wait_until_gone(family: &[Pid], deadline: Instant, stop: Option<&Stop>) {
+    let open = |pid: &Pid| pidfd_open(*pid, PidfdFlags::empty()).ok();
+    for pidfd in family.iter().filter_map(open) {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let mut fds = vec![PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)];
+            fds.extend(stop.map(|stop| PollFd::new(stop, PollFlags::IN)));
+            let timeout = Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(0),
+                tv_nsec: left.subsec_nanos().into(),
+            };
+            match poll(&mut fds, Some(&timeout)) {
+                Err(rustix::io::Errno::INTR) => {}
+                Ok(n) if n > 0 && !fds[0].revents().is_empty() => break,
+                _ => return,
+            }
+        }
+    }
+}
+
+/// All living descendants of this process.
+fn descendants() -> Vec<Pid> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
+        if let Some(parent) = living_parent(pid) {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    let mut family = Vec::new();
+    let mut open = vec![getpid().as_raw_nonzero().get()];
+    while let Some(pid) = open.pop() {
+        for child in children.remove(&pid).unwrap_or_default() {
+            family.extend(Pid::from_raw(child));
+            open.push(child);
+        }
+    }
+    family
+}
+
+/// The parent of a process that is no zombie. `/proc/PID/stat` reads `pid (name) state parent …`, and a name
+/// may hold parentheses.
+fn living_parent(pid: i32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let state = fields.next()?;
+    fields.next()?.parse().ok().filter(|_| !matches!(state, "Z" | "X"))
+}
