@@ -18,6 +18,9 @@ pub struct Meter {
     pub(crate) splits: AtomicU64,
     /// Nanoseconds in which the feed had bytes ready and the pipe had no room.
     pub(crate) pipe_full: AtomicU64,
+    /// Bytes are ready: they wait for room, or have just been given some. An empty pipe is then no wait for
+    /// data, but the moment between the reader's taking all of it and our hearing of it.
+    ready: AtomicBool,
     samples: AtomicU64,
     empty_samples: AtomicU64,
 }
@@ -68,7 +71,7 @@ pub struct Snapshot {
     pub gb_per_s: f64,
     /// Seconds in which the pipe was full: the feed waited for the worker.
     pub feed_waited_s: f64,
-    /// Seconds in which the pipe was empty before the last byte was in it: the worker waited for data.
+    /// Seconds in which the pipe was empty and the next bytes were not ready: the worker, if it reads, waited.
     /// `None` where the output is no pipe or the feed was too short for a sample.
     pub worker_waited_s: Option<f64>,
     /// Half width of the 95 % interval of `worker_waited_s`, which is sampled.
@@ -86,8 +89,21 @@ impl Meter {
         self.ended.get_or_init(Instant::now);
     }
 
-    pub(crate) fn add_pipe_full(&self, waited: Duration) {
-        self.pipe_full.fetch_add(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    /// Bytes are ready and the pipe is full, until `moved` is called.
+    pub(crate) fn begin_wait(&self) -> Instant {
+        self.ready.store(true, Relaxed);
+        Instant::now()
+    }
+
+    pub(crate) fn end_wait(&self, begin: Instant) {
+        let waited = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.pipe_full.fetch_add(waited, Relaxed);
+    }
+
+    /// `n` bytes were handed over.
+    pub(crate) fn moved(&self, n: usize) {
+        self.delivered.fetch_add(n as u64, Relaxed);
+        self.ready.store(false, Relaxed);
     }
 
     /// Reads all counters.
@@ -144,7 +160,8 @@ impl Sampler {
                 }
                 if let Ok(fill) = rustix::io::ioctl_fionread(&pipe) {
                     meter.samples.fetch_add(1, Relaxed);
-                    meter.empty_samples.fetch_add(u64::from(fill == 0), Relaxed);
+                    let waits = fill == 0 && !meter.ready.load(Relaxed);
+                    meter.empty_samples.fetch_add(u64::from(waits), Relaxed);
                 }
             }
         })?;

@@ -10,7 +10,6 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, OFlags, Stat, fcntl_getfl, fcntl_setfl, fstat};
@@ -232,7 +231,7 @@ impl Sink {
                 Ok(0) => return Err(Halt::FileEnded(at)),
                 Ok(n) => {
                     at += n as u64;
-                    self.meter.delivered.fetch_add(n as u64, Relaxed);
+                    self.meter.moved(n);
                 }
                 Err(Errno::AGAIN) => self.wait(watch)?,
                 Err(Errno::INTR) => {}
@@ -286,7 +285,7 @@ impl Sink {
             match self.write(bytes) {
                 Ok(n) => {
                     bytes = &bytes[n..];
-                    self.meter.delivered.fetch_add(n as u64, Relaxed);
+                    self.meter.moved(n);
                     self.meter.copied.fetch_add(n as u64, Relaxed);
                 }
                 Err(Errno::AGAIN) => self.wait(watch)?,
@@ -315,9 +314,9 @@ impl Sink {
 
     /// Waits for room, counting the time.
     fn wait(&self, watch: &Watch) -> Result<(), Halt> {
-        let begin = Instant::now();
+        let begin = self.meter.begin_wait();
         let result = wait_for(watch, &self.fd, PollFlags::OUT);
-        self.meter.add_pipe_full(begin.elapsed());
+        self.meter.end_wait(begin);
         result
     }
 
