@@ -136,14 +136,22 @@ impl PlanError {
 #[derive(Debug, thiserror::Error)]
 pub enum HdfsError {
     /// No client could be made from the address and the configuration.
-    #[error("cannot use {uri}: {source}; HADOOP_CONF_DIR is {conf}")]
+    #[error("cannot use {uri}: {source} ({origin})")]
     Client {
-        /// The address as given.
+        /// The address.
         uri: String,
-        /// `HADOOP_CONF_DIR`, or that it is not set.
-        conf: String,
+        /// Where the configuration comes from.
+        origin: String,
         /// Why.
         source: hdfs_native::HdfsError,
+    },
+    /// `hdfs:///` without a default file system that is an HDFS.
+    #[error(
+        "cannot use hdfs:///, the default file system: {origin}; set HADOOP_CONF_DIR to a folder whose core-site.xml names an hdfs:// address, or write the NameNode into the path"
+    )]
+    NoDefault {
+        /// Where the configuration comes from, or that there is none.
+        origin: String,
     },
     /// The answer was clear: trying again would not help.
     #[error("cannot {action} {path}: {}", server_message(source))]

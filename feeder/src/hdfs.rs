@@ -1,15 +1,18 @@
 //! HDFS through `hdfs-native`: clients by address, and every call bounded in time.
 
+mod conf;
+
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hdfs_native::client::FileStatus;
 use hdfs_native::{Client, ClientBuilder, HdfsError as NativeError};
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use self::conf::SiteFiles;
 use crate::error::server_message;
 use crate::listing::{FileFacts, Kind, Namespace};
 use crate::{HdfsError, PlanError};
@@ -25,13 +28,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub struct Hdfs {
     timeout: Duration,
     runtime: Option<Runtime>,
-    clusters: Mutex<HashMap<Option<String>, Arc<Cluster>>>,
+    site: Option<SiteFiles>,
+    clusters: HashMap<String, Arc<Cluster>>,
 }
 
 impl Hdfs {
     /// A client that gives up on an operation after `timeout`.
     pub fn new(timeout: Duration) -> Self {
-        Self { timeout, runtime: None, clusters: Mutex::default() }
+        Self { timeout, runtime: None, site: None, clusters: HashMap::new() }
     }
 
     /// Handle of the client's threads, started at the first call.
@@ -50,21 +54,24 @@ impl Hdfs {
 
     /// The cluster at `authority`, or the default file system.
     pub(crate) fn cluster(&mut self, authority: Option<&str>) -> Result<Arc<Cluster>, HdfsError> {
-        let key = authority.map(str::to_owned);
-        let known =
-            |this: &Self| this.clusters.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        if let Some(cluster) = known(self) {
-            return Ok(cluster);
+        let site = self.site.get_or_insert_with(SiteFiles::read);
+        let authority = match authority {
+            Some(authority) => authority.to_owned(),
+            None => site.default_authority().ok_or_else(|| HdfsError::NoDefault { origin: site.origin() })?,
+        };
+        if let Some(cluster) = self.clusters.get(&authority) {
+            return Ok(Arc::clone(cluster));
         }
+        let (origin, namenodes) = (site.origin(), site.namenodes(&authority));
         let handle = self.handle()?;
-        let uri = format!("hdfs://{}", authority.unwrap_or(""));
-        let client = connect(authority, &handle).map_err(|source| HdfsError::Client {
+        let uri = format!("hdfs://{authority}");
+        let client = connect(&authority, &handle).map_err(|source| HdfsError::Client {
             uri: uri.clone(),
-            conf: std::env::var("HADOOP_CONF_DIR").unwrap_or_else(|_| "not set".into()),
+            origin,
             source,
         })?;
-        let cluster = Arc::new(Cluster { client, uri, timeout: self.timeout, handle });
-        self.clusters.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&cluster));
+        let cluster = Arc::new(Cluster { client, uri, namenodes, timeout: self.timeout, handle });
+        self.clusters.insert(authority, Arc::clone(&cluster));
         Ok(cluster)
     }
 }
@@ -81,24 +88,21 @@ impl Drop for Hdfs {
 /// Short rounds inside hdfs-native, so that the retries, their deadline and the last error are ours to tell.
 const CLIENT_SETTINGS: [(&str, &str); 3] = [
     ("dfs.client.failover.max.attempts", "3"),
-    ("dfs.client.failover.sleep.base.millis", "100"),
-    ("dfs.client.failover.sleep.max.millis", "500"),
+    ("dfs.client.failover.sleep.base.millis", "50"),
+    ("dfs.client.failover.sleep.max.millis", "200"),
 ];
 
-fn connect(authority: Option<&str>, handle: &Handle) -> Result<Client, NativeError> {
-    let build = |url: Option<String>| {
+fn connect(authority: &str, handle: &Handle) -> Result<Client, NativeError> {
+    let build = |url: String| {
         let builder = ClientBuilder::new().with_config(CLIENT_SETTINGS).with_io_runtime(handle.clone());
-        match url {
-            Some(url) => builder.with_url(url).build(),
-            None => builder.build(),
-        }
+        builder.with_url(url).build()
     };
-    match (authority, build(authority.map(|a| format!("hdfs://{a}")))) {
+    match build(format!("hdfs://{authority}")) {
         // Neither a port nor a configured nameservice: Hadoop then means the NameNode's default port.
-        (Some(host), Err(NativeError::InvalidArgument(_))) if !host.contains(':') => {
-            build(Some(format!("hdfs://{host}:8020")))
+        Err(NativeError::InvalidArgument(_)) if !authority.contains(':') => {
+            build(format!("hdfs://{authority}:8020"))
         }
-        (_, client) => client,
+        client => client,
     }
 }
 
@@ -108,6 +112,8 @@ pub(crate) struct Cluster {
     client: Client,
     /// `hdfs://authority`, for messages.
     uri: String,
+    /// Addresses behind a nameservice, for messages.
+    namenodes: Vec<String>,
     timeout: Duration,
     handle: Handle,
 }
@@ -124,7 +130,11 @@ impl Cluster {
 
     /// A clock for one operation on `path`, with this cluster's patience.
     pub(crate) fn patience(&self, action: &'static str, path: &str) -> Patience {
-        Patience::new(action, self.address(path), self.timeout)
+        let mut asked = self.address(path);
+        if !self.namenodes.is_empty() {
+            asked = format!("{asked} (NameNodes {})", self.namenodes.join(", "));
+        }
+        Patience::new(action, asked, self.timeout)
     }
 
     /// Runs `call` until it succeeds, is refused for good, or the time is over.
@@ -142,7 +152,7 @@ impl Cluster {
             match tokio::time::timeout(patience.left(), call(self.client.clone(), path.to_owned())).await {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(error)) => patience.after(error).await?,
-                Err(_) => return Err(patience.give_up("no answer".into())),
+                Err(_) => return Err(patience.give_up()),
             }
         }
     }
@@ -156,16 +166,17 @@ pub(crate) struct Patience {
     since: Instant,
     tries: u32,
     pause: Duration,
+    last: Option<String>,
 }
 
 impl Patience {
     fn new(action: &'static str, path: String, timeout: Duration) -> Self {
-        Self { action, path, timeout, since: Instant::now(), tries: 0, pause: FIRST_PAUSE }
+        Self { action, path, timeout, since: Instant::now(), tries: 0, pause: FIRST_PAUSE, last: None }
     }
 
     /// Progress was made: the time starts anew.
     pub(crate) fn renew(&mut self) {
-        (self.since, self.tries, self.pause) = (Instant::now(), 0, FIRST_PAUSE);
+        (self.since, self.tries, self.pause, self.last) = (Instant::now(), 0, FIRST_PAUSE, None);
     }
 
     fn left(&self) -> Duration {
@@ -178,8 +189,9 @@ impl Patience {
         if !may_pass(&error) {
             return Err(HdfsError::Refused { action: self.action, path: self.path.clone(), source: error });
         }
+        self.last = Some(server_message(&error));
         if self.since.elapsed() + self.pause >= self.timeout {
-            return Err(self.give_up(server_message(&error)));
+            return Err(self.give_up());
         }
         tracing::info!(action = self.action, path = self.path, tries = self.tries, %error, "trying again");
         tokio::time::sleep(self.pause).await;
@@ -187,13 +199,13 @@ impl Patience {
         Ok(())
     }
 
-    fn give_up(&self, last: String) -> HdfsError {
+    fn give_up(&self) -> HdfsError {
         HdfsError::GaveUp {
             action: self.action,
             path: self.path.clone(),
             tries: self.tries.max(1),
             waited: self.since.elapsed(),
-            last,
+            last: self.last.clone().unwrap_or_else(|| "none, it did not answer".into()),
         }
     }
 }

@@ -1,0 +1,101 @@
+//! What the tests on a real HDFS share: a cluster, and feeds run inside the test process.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "test support, of which each binary uses its part"
+)]
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::num::NonZeroU64;
+use std::process::{ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+use forebay_feeder::{Ended, Hdfs, Input, Meter, Plan, PlanOptions, Settings, Sink, Stop, Watch, feed};
+use forebay_fixtures::HdfsOptions;
+use forebay_record::Format;
+use forebay_split::Shard;
+use forebay_tests::forebay;
+
+pub type Cluster = forebay_fixtures::Hdfs;
+
+/// A cluster that the tests of this binary share for as long as one of them uses it.
+pub fn shared(options: &HdfsOptions) -> Arc<Cluster> {
+    static CLUSTER: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
+    let mut slot = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
+    slot.upgrade().unwrap_or_else(|| {
+        let cluster = Arc::new(Cluster::start(options).unwrap());
+        *slot = Arc::downgrade(&cluster);
+        cluster
+    })
+}
+
+/// Writes many files, several at once: each waits some time for its block to be reported.
+pub fn write_files(cluster: &Cluster, files: &[(String, Vec<u8>)]) {
+    const AT_ONCE: usize = 16;
+    thread::scope(|scope| {
+        for part in files.chunks(files.len().div_ceil(AT_ONCE).max(1)) {
+            scope.spawn(move || {
+                for (path, bytes) in part {
+                    cluster.write(path, bytes.clone(), None).unwrap();
+                }
+            });
+        }
+    });
+}
+
+/// Feeds one share within this process and gives the bytes that a reader of the pipe sees.
+pub fn fed(
+    uri: &str,
+    format: &Format,
+    split_size: Option<u64>,
+    shard: Shard,
+    settings: &Settings,
+) -> Vec<u8> {
+    let options =
+        PlanOptions { format: format.clone(), split_size: split_size.and_then(NonZeroU64::new), shard };
+    let input = Input::parse(OsStr::new(uri)).unwrap();
+    let plan = Plan::new(&[input], options, Hdfs::new(Duration::from_secs(30))).unwrap();
+    let meter = Arc::new(Meter::default());
+    let (mut sink, read) = Sink::pipe(Arc::clone(&meter)).unwrap();
+    let reader = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        std::fs::File::from(read).read_to_end(&mut bytes).unwrap();
+        bytes
+    });
+    let watch = Watch { stop: Arc::new(Stop::new().unwrap()), worker: None };
+    let ended = feed(&plan, settings, &mut sink, &watch, &meter, &mut Vec::new());
+    drop(sink);
+    assert_eq!(ended.unwrap(), Ended::Complete);
+    reader.join().unwrap()
+}
+
+/// `forebay feed` with the cluster's configuration.
+pub fn feed_command(cluster: &Cluster, args: &[&str]) -> Command {
+    let mut command = forebay(["feed"].iter().chain(args));
+    command.env("HADOOP_CONF_DIR", cluster.conf_dir());
+    command
+}
+
+/// A feed whose standard output the test reads at its own pace.
+pub fn start_feed(cluster: &Cluster, args: &[&str]) -> (std::process::Child, ChildStdout) {
+    let mut child =
+        feed_command(cluster, args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let stdout = child.stdout.take().unwrap();
+    (child, stdout)
+}
+
+/// Bytes that tell every position from every other, in lines of 64 bytes.
+pub fn numbered(len: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(len + 64);
+    let mut line = 0u64;
+    while bytes.len() < len {
+        bytes.extend_from_slice(format!("{line:063}\n").as_bytes());
+        line += 1;
+    }
+    bytes.truncate(len);
+    bytes
+}
