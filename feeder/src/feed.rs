@@ -10,7 +10,7 @@ use forebay_record::{Format, LfRewriter, Seam, Terminator};
 use crate::checksum::Crc32c;
 use crate::plan::Plan;
 use crate::report::SplitReport;
-use crate::sink::{Halt, Sink, Watch};
+use crate::sink::{Halt, Sink, Watch, worker_is_there};
 use crate::source::{Dry, Item, RecordRange, Source};
 use crate::{FeedError, Meter, SourceError};
 
@@ -148,6 +148,8 @@ impl<'a> Delivery<'a> {
             match source.next(self.watch, |name, file| sink.refuse_input(name, file))? {
                 None => return Ok(()),
                 Some(Item::Begin(range)) => {
+                    // A worker may exit and leave its input to a child: what it was fed for is over all the same.
+                    worker_is_there(self.watch).map_err(Dry::Halted)?;
                     self.delivered_before = meter.delivered.load(Relaxed);
                     self.at_begin = true;
                     self.range = Some(range);

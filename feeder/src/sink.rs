@@ -302,7 +302,7 @@ impl Sink {
             Kind::Socket => send(&self.fd, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL),
             kind if kind.has_reader() && !self.nonblocking => {
                 // What `poll` promises room for is taken without waiting.
-                if room_now(&self.fd)? {
+                if is_ready(&self.fd, PollFlags::OUT)? {
                     rustix::io::write(&self.fd, &bytes[..bytes.len().min(PIPE_BUF)])
                 } else {
                     Err(Errno::AGAIN)
@@ -341,8 +341,16 @@ fn stopped(watch: &Watch) -> Result<(), Halt> {
     if watch.stop.cause().is_some() { Err(Halt::Stopped) } else { Ok(()) }
 }
 
-fn room_now(fd: &OwnedFd) -> Result<bool, Errno> {
-    let mut fds = [PollFd::new(fd, PollFlags::OUT)];
+/// Fails once the worker has exited.
+pub(crate) fn worker_is_there(watch: &Watch) -> Result<(), Halt> {
+    match watch.worker.as_ref().map(|pidfd| is_ready(pidfd, PollFlags::IN)) {
+        Some(Ok(true)) => Err(Halt::ReaderGone),
+        _ => Ok(()),
+    }
+}
+
+fn is_ready(fd: &OwnedFd, flags: PollFlags) -> Result<bool, Errno> {
+    let mut fds = [PollFd::new(fd, flags)];
     poll(&mut fds, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 })).map(|n| n > 0)
 }
 
