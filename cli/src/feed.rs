@@ -2,12 +2,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_feeder::{
-    Ended, FeedError, Hdfs, Input, Meter, Outcome, Plan, PlanError, PlanOptions, Report, Settings, Sink,
-    SplitReport, Stop, Watch, Worker, WorkerError, feed,
+    Delivered, Ended, FeedError, Hdfs, Input, Meter, Outcome, Plan, PlanError, PlanOptions, Report, Settings,
+    Sink, Stop, Watch, Worker, WorkerError, feed,
 };
 use forebay_record::{Format, Terminator};
 use rustix::process::Signal;
@@ -39,18 +40,27 @@ fn prepare_and_run(args: &FeedArgs, talk: Talk) -> Result<Exit, Failure> {
     kernel::check()?;
     let format = format(args)?;
     let inputs: Vec<_> = args.inputs.iter().map(|input| Input::parse(input)).collect::<Result<_, _>>()?;
-    let report_file = args.report.as_deref().map(ReportFile::create).transpose()?;
-
     let options = PlanOptions { format, split_size: args.split_size, shard: args.shard };
     let hdfs = Hdfs::new(Duration::from_secs(args.hdfs_timeout));
-    let result = Plan::new(&inputs, options, hdfs).map_err(Failure::from).and_then(|plan| {
-        talk.event(
-            "planned",
-            &json!({ "files": plan.files(), "splits": plan.splits(), "bytes": plan.bytes() }),
-        );
-        Run::new(args, talk, &plan)?.run()
-    });
-    match result {
+    let plan = match Plan::new(&inputs, options, hdfs) {
+        Ok(plan) => plan,
+        Err(error) => {
+            let failure = Failure::from(error);
+            if let Some(path) = &args.report {
+                ReportFile::create(path)?.write(&Outcome::Failed { error: failure.to_string() })?;
+            }
+            return Err(failure);
+        }
+    };
+    if let Some(path) = args.report.as_deref().filter(|path| plan.reads(path)) {
+        return Err(Failure::failed(format!(
+            "{} is an input; write the report to another file",
+            path.display()
+        )));
+    }
+    let report_file = args.report.as_deref().map(ReportFile::create).transpose()?;
+    talk.event("planned", &json!({ "files": plan.files(), "splits": plan.splits(), "bytes": plan.bytes() }));
+    match Run::new(args, talk, &plan)?.run() {
         Ok((exit, report)) => {
             talk.event("finished", &report);
             talk.say(&report.to_string());
@@ -103,7 +113,7 @@ struct Run<'a> {
     settings: Settings,
     stop: Arc<Stop>,
     meter: Arc<Meter>,
-    splits: Vec<SplitReport>,
+    delivered: Delivered,
 }
 
 impl<'a> Run<'a> {
@@ -117,7 +127,7 @@ impl<'a> Run<'a> {
             checksums: args.report_checksums,
         };
         let (stop, meter) = (Arc::new(stop), Arc::default());
-        Ok(Self { args, talk, plan, settings, stop, meter, splits: Vec::new() })
+        Ok(Self { args, talk, plan, settings, stop, meter, delivered: Delivered::default() })
     }
 
     fn run(self) -> Result<(Exit, Report), Failure> {
@@ -131,6 +141,7 @@ impl<'a> Run<'a> {
         let mut sink = Sink::stdout(Arc::clone(&self.meter)).map_err(|e| Failure::failed(e.to_string()))?;
         let watch = Watch { stop: Arc::clone(&self.stop), worker: None };
         let result = self.feed(&mut sink, &watch, std::io::stdout().is_terminal());
+        let result = self.checked(result);
         let exit = match &result {
             Ok(Ended::Complete | Ended::ReaderGone { .. }) => Exit::SUCCESS,
             Ok(Ended::Stopped) => self.stopped_exit(),
@@ -150,23 +161,31 @@ impl<'a> Run<'a> {
             ("FOREBAY_FORMAT", self.plan.format().name()),
         ];
         let failed = |e: WorkerError| Failure::exiting(e.to_string(), Exit(e.exit_code()));
-        let unwatched = |e: std::io::Error| Failure::failed(format!("cannot watch the worker: {e}"));
         let mut worker = Worker::start(command, args, &env, stdin).map_err(failed)?;
-        let watch = worker.watch(&self.stop).map_err(unwatched)?;
-        let result = self.feed(&mut sink, &watch, false);
+        let watch = worker.watch(&self.stop);
+        let fed = catch_unwind(AssertUnwindSafe(|| self.feed(&mut sink, &watch, false)));
+        let mut result = fed.unwrap_or_else(|panic| {
+            // A bug of ours must not look like an end of input either.
+            let _ = worker.end(Some(Signal::TERM), &self.stop);
+            resume_unwind(panic)
+        });
 
         let facts = SinkFacts::of(&sink);
         let mut unread = 0;
         let mut status = None;
         if let Ok(Ended::Complete | Ended::ReaderGone { .. }) = result {
             let pipe = sink.finish();
-            status = worker.wait(&self.stop).map_err(unwatched)?;
+            status = worker.wait(&self.stop).map_err(failed)?;
             unread = pipe.bytes();
+            result = self.checked(result);
         }
         // Otherwise the sink is still open, and stays so until the worker is gone: an end of input would look
         // like success.
         let (exit, outcome, status) = match (status, &result) {
-            (Some(status), _) => (Exit(Worker::shell_status(status)), self.outcome(&result, unread), status),
+            (Some(status), Ok(_)) => {
+                (Exit(Worker::shell_status(status)), self.outcome(&result, unread), status)
+            }
+            (Some(status), Err(_)) => (Exit::FAILURE, self.outcome(&result, 0), status),
             (None, Err(_)) => {
                 let status = worker.end(Some(Signal::TERM), &self.stop).map_err(failed)?;
                 (Exit::FAILURE, self.outcome(&result, 0), status)
@@ -188,10 +207,21 @@ impl<'a> Run<'a> {
         let progress = Progress::start(self.talk, Arc::clone(&self.meter), total, shares_terminal);
         // Without a sampler the report has no waits of the worker, and says so by their absence.
         let sampler = sink.sampler().ok().flatten();
-        let result = feed(self.plan, &self.settings, sink, watch, &self.meter, &mut self.splits);
+        let result = feed(self.plan, &self.settings, sink, watch, &self.meter, &mut self.delivered);
         drop((sampler, progress));
         if let Err(error) = &result {
             self.talk.fail(&Failure::failed(error.to_string()));
+        }
+        result
+    }
+
+    /// When all was handed over and taken: whether the files still held it until then.
+    fn checked(&mut self, result: Result<Ended, FeedError>) -> Result<Ended, FeedError> {
+        if let Ok(Ended::Complete) = result
+            && let Err(error) = self.delivered.check_sources()
+        {
+            self.talk.fail(&Failure::failed(error.to_string()));
+            return Err(error.into());
         }
         result
     }
@@ -215,7 +245,7 @@ impl<'a> Run<'a> {
     fn report(self, outcome: Outcome, facts: SinkFacts) -> Report {
         let mut report = Report::new(self.plan, self.args.epochs, outcome, self.meter.snapshot());
         (report.pipe_size, report.notes) = (facts.pipe_size, facts.notes);
-        report.split_checksums = self.splits;
+        report.split_checksums = self.delivered.splits;
         report
     }
 }

@@ -10,26 +10,45 @@ mod signals;
 mod talk;
 mod values;
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
 use crate::args::{Cli, Command};
+use crate::exit::Exit;
+use crate::talk::{Failure, Talk};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // Clap prints help and version on stdout with status 0, wrong use on stderr with status 2.
-        Err(error) => error.exit(),
+        Err(error) if !error.use_stderr() || !wants_json() => error.exit(),
+        Err(error) => {
+            Talk::Json.fail(&Failure::usage(error.to_string()));
+            return Exit::USAGE.into();
+        }
     };
     init_log();
     match cli.command {
         Command::Feed(args) => feed::run(&args).into(),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "forebay", &mut std::io::stdout());
-            ExitCode::SUCCESS
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "forebay", &mut script);
+            match std::io::stdout().write_all(&script) {
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                    Talk::Plain.fail(&Failure::failed(format!("cannot write to standard output: {error}")));
+                    ExitCode::FAILURE
+                }
+                _ => ExitCode::SUCCESS,
+            }
         }
     }
+}
+
+/// Whether `--json` stands among the options of a command line that could not be read.
+fn wants_json() -> bool {
+    std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json")
 }
 
 /// Logs go to standard error; `FOREBAY_LOG` says which (`debug`, `forebay_feeder=trace`, …).

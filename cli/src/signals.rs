@@ -1,16 +1,16 @@
-//! INT, TERM and HUP become the stop event.
+//! INT, TERM, HUP and QUIT become the stop event.
 
 use std::io;
 
 use forebay_feeder::Stop;
 use rustix::process::Signal;
 use rustix::termios::tcgetpgrp;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::{flag, low_level::pipe};
 
 /// From now on these signals raise `stop` instead of ending the process.
 pub(crate) fn stop_on_signals(stop: &Stop) -> io::Result<()> {
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
+    for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
         // In this order: who is woken by the second finds the cause set by the first.
         flag::register_usize(signal, stop.cause_cell(), usize::try_from(signal).unwrap_or(1))?;
         pipe::register(signal, stop.trigger()?)?;

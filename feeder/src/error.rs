@@ -207,6 +207,12 @@ pub enum SourceError {
         /// Why.
         source: io::Error,
     },
+    /// What stands at the path now is no regular file.
+    #[error("cannot read {path}: it was a regular file when the feed was planned, and is none now")]
+    Replaced {
+        /// The file.
+        path: String,
+    },
     /// A read failed.
     #[error("cannot read {path} at byte {offset}: {source}")]
     Read {

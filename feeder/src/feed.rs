@@ -1,6 +1,7 @@
 //! Binds the stages: takes what the source yields, mends the seams between ranges, hands it to the sink.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -8,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use forebay_record::{Format, LfRewriter, Seam, Terminator};
 
 use crate::checksum::Crc32c;
+use crate::delivered::Delivered;
 use crate::plan::Plan;
 use crate::report::SplitReport;
 use crate::sink::{Halt, Sink, Watch, worker_is_there};
@@ -58,18 +60,18 @@ pub enum Ended {
 /// Feeds a plan's share into a sink.
 ///
 /// Returns when the last byte is in the sink, the reader has gone, or the stop event was raised. The sink stays
-/// open in any case: whoever owns it decides whether its reader may see an end of input. Reports of the splits
-/// are pushed to `splits` when checksums are asked for.
+/// open in any case: whoever owns it decides whether its reader may see an end of input, and calls
+/// [`Delivered::check_sources`] when the reader has taken everything.
 pub fn feed(
     plan: &Plan,
     settings: &Settings,
     sink: &mut Sink,
     watch: &Watch,
     meter: &Arc<Meter>,
-    splits: &mut Vec<SplitReport>,
+    delivered: &mut Delivered,
 ) -> Result<Ended, FeedError> {
     meter.start();
-    let mut delivery = Delivery::new(plan, settings, sink, watch, splits);
+    let mut delivery = Delivery::new(plan, settings, sink, watch, delivered);
     let result = delivery.run(settings, meter);
     let name = delivery.file_name();
     let planned = delivery.file_len();
@@ -93,7 +95,7 @@ struct Delivery<'a> {
     plan: &'a Plan,
     sink: &'a mut Sink,
     watch: &'a Watch,
-    splits: &'a mut Vec<SplitReport>,
+    delivered: &'a mut Delivered,
     /// How lines are ended; `None` for formats without lines.
     terminator: Option<&'a Terminator>,
     seam: Seam,
@@ -114,7 +116,7 @@ impl<'a> Delivery<'a> {
         settings: &Settings,
         sink: &'a mut Sink,
         watch: &'a Watch,
-        splits: &'a mut Vec<SplitReport>,
+        delivered: &'a mut Delivered,
     ) -> Self {
         let terminator = match plan.format() {
             Format::Lines(terminator) => Some(terminator),
@@ -128,7 +130,7 @@ impl<'a> Delivery<'a> {
             plan,
             sink,
             watch,
-            splits,
+            delivered,
             terminator,
             seam: Seam::default(),
             rewriter,
@@ -154,15 +156,22 @@ impl<'a> Delivery<'a> {
                     self.at_begin = true;
                     self.range = Some(range);
                 }
-                Some(Item::Stored { file, bytes }) => self.stored(&file, bytes).map_err(Dry::Halted)?,
+                Some(Item::Stored { file, bytes }) => {
+                    self.stored(&file, bytes, meter).map_err(Dry::Halted)?;
+                }
                 Some(Item::Bytes(bytes)) => self.bytes(&bytes).map_err(Dry::Halted)?,
-                Some(Item::End) => self.end(meter).map_err(Dry::Halted)?,
+                Some(Item::End) => {
+                    self.end(meter).map_err(Dry::Halted)?;
+                    if let Some(size) = self.sink.pipe_size() {
+                        self.delivered.settle(meter.delivered.load(Relaxed), size)?;
+                    }
+                }
             }
         }
     }
 
     /// A stretch of a file: moved whole, unless its bytes have to be seen.
-    fn stored(&mut self, file: &File, bytes: std::ops::Range<u64>) -> Result<(), Halt> {
+    fn stored(&mut self, file: &Arc<File>, bytes: Range<u64>, meter: &Meter) -> Result<(), Halt> {
         if bytes.is_empty() {
             return Ok(());
         }
@@ -174,13 +183,18 @@ impl<'a> Delivery<'a> {
             self.before(first)?;
         }
         self.sink.deliver_file(self.watch, file, bytes.start, bytes.end - bytes.start)?;
+        if self.sink.pipe_size().is_some() {
+            let (plan, range) = (self.plan, &self.range);
+            let name = || range.as_ref().map_or_else(String::new, |range| plan.files[range.span.file].name());
+            self.delivered.moved(file, name, bytes.end, meter.delivered.load(Relaxed));
+        }
         if self.terminator.is_some() {
             self.last = byte_at(file, bytes.end - 1)?;
         }
         Ok(())
     }
 
-    fn stored_through_memory(&mut self, file: &File, bytes: std::ops::Range<u64>) -> Result<(), Halt> {
+    fn stored_through_memory(&mut self, file: &File, bytes: Range<u64>) -> Result<(), Halt> {
         let mut buffer = vec![0; 256 << 10];
         let mut at = bytes.start;
         while at < bytes.end {
@@ -254,7 +268,7 @@ impl<'a> Delivery<'a> {
         meter.splits.fetch_add(range.span.splits, Relaxed);
         if let Some(crc) = self.crc.take() {
             self.crc = Some(Crc32c::new());
-            self.splits.push(SplitReport {
+            self.delivered.splits.push(SplitReport {
                 file: self.plan.files[range.span.file].name(),
                 split: range.span.ordinal,
                 start: range.span.start,

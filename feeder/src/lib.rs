@@ -7,6 +7,7 @@
 //! [`feed`].
 
 mod checksum;
+mod delivered;
 mod error;
 mod feed;
 mod hdfs;
@@ -21,6 +22,7 @@ mod stop;
 mod suffix;
 mod worker;
 
+pub use delivered::Delivered;
 pub use error::{DeliveryError, FeedError, HdfsError, PlanError, SourceError};
 pub use feed::{Ended, LineEnding, Settings, feed};
 pub use hdfs::{DEFAULT_HDFS_TIMEOUT, Hdfs};

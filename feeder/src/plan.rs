@@ -2,7 +2,8 @@
 //! before a worker is started.
 
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use forebay_record::Format;
@@ -102,6 +103,15 @@ impl Plan {
     /// Bytes of the share's splits; what is delivered differs by the lines that reach over its ends.
     pub fn bytes(&self) -> u64 {
         self.share.iter().map(|s| s.end - s.start).sum()
+    }
+
+    /// Whether `path` is one of the local files, by whatever name.
+    pub fn reads(&self, path: &Path) -> bool {
+        let identity = |path: &Path| path.metadata().ok().map(|meta| (meta.dev(), meta.ino()));
+        let Some(wanted) = identity(path) else { return false };
+        self.files
+            .iter()
+            .any(|file| matches!(&file.place, Place::Local(path) if identity(path) == Some(wanted)))
     }
 
     /// The record format.

@@ -34,7 +34,7 @@ pub struct Watch {
     /// The stop event.
     pub stop: Arc<Stop>,
     /// A pidfd of the reader, if it is our child.
-    pub worker: Option<OwnedFd>,
+    pub worker: Option<Arc<OwnedFd>>,
 }
 
 /// Why delivery cannot go on.
@@ -359,7 +359,7 @@ fn is_ready(fd: &OwnedFd, flags: PollFlags) -> Result<bool, Errno> {
 pub(crate) fn wait_for(watch: &Watch, fd: &impl AsFd, flags: PollFlags) -> Result<(), Halt> {
     loop {
         let mut fds = vec![PollFd::new(fd, flags), PollFd::new(&*watch.stop, PollFlags::IN)];
-        fds.extend(watch.worker.as_ref().map(|pidfd| PollFd::new(pidfd, PollFlags::IN)));
+        fds.extend(watch.worker.as_ref().map(|pidfd| PollFd::new(&**pidfd, PollFlags::IN)));
         match poll(&mut fds, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(Halt::Failed(DeliveryError::Wait(error.into()))),

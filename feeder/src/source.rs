@@ -146,13 +146,19 @@ impl<'p> Source<'p> {
     }
 }
 
-/// Remembers the last bound of a file, so that a line longer than many splits is crossed once.
+/// Remembers the last bound of a file, so that a line longer than many splits is crossed once, and a run of
+/// overlapping delimiters is looked back through once.
 #[derive(Debug, Default)]
 pub(crate) struct KnownBound(Option<(u64, Bound)>);
 
 impl KnownBound {
     fn get(&self, at: u64) -> Option<u64> {
         self.0.filter(|(from, bound)| (*from..=bound.same_until).contains(&at)).map(|(_, bound)| bound.offset)
+    }
+
+    /// A search at `at` that makes use of what is known.
+    fn search<'f>(&self, format: &'f Format, at: u64, file_len: u64) -> Search<'f> {
+        Search::behind(format, at, file_len, self.0.map_or(0, |(_, bound)| bound.offset))
     }
 
     fn set(&mut self, at: u64, bound: Bound) {

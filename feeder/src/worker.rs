@@ -5,18 +5,20 @@
 //! closed, and so has every process it has left behind with that input: [`Worker::end`] ends them all.
 //! For that this process becomes the reaper of its orphaned descendants.
 
-use std::collections::HashMap;
+mod family;
+
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, set_child_subreaper};
 
+use self::family::{descendants, hold_pipes, reap_orphans, wait_until_gone};
 use crate::{Stop, Watch};
 
 /// How long a process that was asked to end may take before it is killed.
@@ -67,7 +69,7 @@ impl WorkerError {
 #[derive(Debug)]
 pub struct Worker {
     child: Child,
-    pidfd: OwnedFd,
+    pidfd: Arc<OwnedFd>,
 }
 
 impl Worker {
@@ -81,36 +83,47 @@ impl Worker {
         let named = |source| WorkerError::Start { command: command.to_string_lossy().into_owned(), source };
         // Orphans of the worker become our children, so that none escapes by double forking.
         set_child_subreaper(Some(getpid())).map_err(|e| named(e.into()))?;
-        let child = Command::new(command)
+        let mut child = Command::new(command)
             .args(args)
             .envs(env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::from(stdin))
             .spawn()
             .map_err(named)?;
-        let pid = child.id();
-        let watch = |source: io::Error| WorkerError::Watch { pid, source };
-        let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).map_err(|e| watch(e.into()))?;
-        Ok(Self { child, pidfd })
+        let id = Pid::from_child(&child);
+        let watched = pidfd_open(id, PidfdFlags::empty())
+            .map_err(io::Error::from)
+            .and_then(|pidfd| reap_orphans(id).map(|()| pidfd));
+        match watched {
+            Ok(pidfd) => Ok(Self { child, pidfd: Arc::new(pidfd) }),
+            Err(source) => {
+                // It has read nothing yet, and must not read an end of input.
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(WorkerError::Watch { pid: child.id(), source })
+            }
+        }
     }
 
     /// What ends a delivery's waits: the stop event, and this worker's exit.
-    pub fn watch(&self, stop: &Arc<Stop>) -> io::Result<Watch> {
-        Ok(Watch { stop: Arc::clone(stop), worker: Some(self.pidfd.try_clone()?) })
+    pub fn watch(&self, stop: &Arc<Stop>) -> Watch {
+        Watch { stop: Arc::clone(stop), worker: Some(Arc::clone(&self.pidfd)) }
     }
 
     /// Waits for the worker's exit; `None` if the stop event was raised first.
-    pub fn wait(&mut self, stop: &Stop) -> io::Result<Option<ExitStatus>> {
+    pub fn wait(&mut self, stop: &Stop) -> Result<Option<ExitStatus>, WorkerError> {
+        let pid = self.child.id();
+        let failed = |source: io::Error| WorkerError::Watch { pid, source };
         loop {
             if stop.cause().is_some() {
                 return Ok(None);
             }
-            let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
+            let mut fds = [PollFd::new(&*self.pidfd, PollFlags::IN), PollFd::new(stop, PollFlags::IN)];
             match poll(&mut fds, None) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(failed(error.into())),
             }
             if !fds[0].revents().is_empty() {
-                return self.child.wait().map(Some);
+                return self.child.wait().map(Some).map_err(failed);
             }
         }
     }
@@ -122,6 +135,8 @@ impl Worker {
         stop.rearm();
         let pid = self.child.id();
         let family = descendants();
+        // Until all are gone, nobody's death may look like an end of input to another.
+        let _held = hold_pipes(&family);
         if let Some(signal) = signal {
             for &member in &family {
                 let _ = kill_process(member, signal);
@@ -151,54 +166,4 @@ impl Worker {
     pub fn shell_status(status: ExitStatus) -> i32 {
         status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1)
     }
-}
-
-/// Waits until all of `family` have ended, the deadline has passed, or the stop event was raised once more.
-fn wait_until_gone(family: &[Pid], deadline: Instant, stop: Option<&Stop>) {
-    let open = |pid: &Pid| pidfd_open(*pid, PidfdFlags::empty()).ok();
-    for pidfd in family.iter().filter_map(open) {
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let mut fds = vec![PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)];
-            fds.extend(stop.map(|stop| PollFd::new(stop, PollFlags::IN)));
-            let timeout = Timespec {
-                tv_sec: i64::try_from(left.as_secs()).unwrap_or(0),
-                tv_nsec: left.subsec_nanos().into(),
-            };
-            match poll(&mut fds, Some(&timeout)) {
-                Err(rustix::io::Errno::INTR) => {}
-                Ok(n) if n > 0 && !fds[0].revents().is_empty() => break,
-                _ => return,
-            }
-        }
-    }
-}
-
-/// All living descendants of this process.
-fn descendants() -> Vec<Pid> {
-    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
-        if let Some(parent) = living_parent(pid) {
-            children.entry(parent).or_default().push(pid);
-        }
-    }
-    let mut family = Vec::new();
-    let mut open = vec![getpid().as_raw_nonzero().get()];
-    while let Some(pid) = open.pop() {
-        for child in children.remove(&pid).unwrap_or_default() {
-            family.extend(Pid::from_raw(child));
-            open.push(child);
-        }
-    }
-    family
-}
-
-/// The parent of a process that is no zombie. `/proc/PID/stat` reads `pid (name) state parent …`, and a name
-/// may hold parentheses.
-fn living_parent(pid: i32) -> Option<i32> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    let state = fields.next()?;
-    fields.next()?.parse().ok().filter(|_| !matches!(state, "Z" | "X"))
 }

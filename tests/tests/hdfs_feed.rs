@@ -105,7 +105,7 @@ fn many_blocks_arrive_whole_within_the_memory_budget() {
 #[test]
 fn many_small_files_arrive_in_order() {
     let hdfs = shared(&options());
-    let wanted: String = (0..200).map(|i| format!("line {i:03}\n")).collect();
+    let wanted = (0..200).map(|i| format!("line {i:03}\n")).collect::<Vec<_>>().concat();
     // Without a final newline each.
     let files: Vec<_> =
         (0..200).map(|i| (format!("/small/{i:03}"), format!("line {i:03}").into_bytes())).collect();

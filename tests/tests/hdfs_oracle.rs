@@ -1,5 +1,6 @@
 //! Hadoop is the oracle: on a real HDFS, each split's records equal those that Hadoop's own
 //! `TextInputFormat` reads from the same split.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 mod cluster;
 

@@ -78,6 +78,28 @@ fn a_program_behind_a_filter_sees_no_end_of_a_failed_feed() {
     assert!(said.contains("in shrank"), "{said}");
 }
 
+/// What is in the pipe is the file's own pages: cut off, they read as NULs.
+#[test]
+fn a_file_cut_while_its_bytes_are_in_the_pipe_is_an_error() {
+    let room = Room::new();
+    let mut gate = Gate::new(&room, "gate");
+    room.file("in", text(100_000));
+    let full = "import fcntl, struct, termios, time
+def fill():
+    return struct.unpack('i', fcntl.ioctl(0, termios.FIONREAD, b'    '))[0]
+while fill() < 100000:
+    time.sleep(0.001)
+";
+    let script = format!("python3 -c \"{full}\"; : > full; read x < gate; cat > got");
+    let running = Running::start(room.feed(["in"]).args(sh(&script)));
+    room.wait_for("full");
+    cut(&room, "in", 50_001);
+    gate.open();
+    let output = running.output();
+    assert_eq!(code(&output), 1, "{output:?}");
+    assert!(said(&output).contains("in shrank"), "{output:?}");
+}
+
 #[test]
 fn a_file_that_shrinks_before_its_turn_is_an_error() {
     let room = Room::new();

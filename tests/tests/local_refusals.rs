@@ -207,6 +207,19 @@ fn refusals_are_told_in_json_where_json_is_asked_for() {
     let event: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
     assert_eq!(event["event"], "error");
     assert!(event["message"].as_str().unwrap().contains("nothing matches none"), "{event}");
+    let output = run(room.feed(["none", "--json", "--shard", "3/3"]));
+    assert_eq!(code(&output), 2);
+    let event: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert!(event["message"].as_str().unwrap().contains("counted from 0"), "{event}");
+}
+
+#[test]
+fn a_report_does_not_overwrite_an_input() {
+    let room = Room::new();
+    room.file("in/a", "one\n");
+    std::os::unix::fs::symlink("a", room.path("in/b")).unwrap();
+    refused(&room, 1, &["in", "--report", "in/b"], &["in/b is an input"]);
+    assert_eq!(fs::read(room.path("in/a")).unwrap(), b"one\n");
 }
 
 #[test]

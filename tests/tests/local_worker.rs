@@ -214,3 +214,15 @@ fn a_worker_that_reads_all_and_stays_is_waited_for() {
     let report = room.report("report");
     assert_eq!((&report["outcome"], &report["worker_status"]), (&json!("complete"), &json!(6)));
 }
+
+#[test]
+fn orphans_of_the_worker_are_buried() {
+    let room = Room::new();
+    room.file("in", "one\n");
+    // Every `true` is left behind by a shell that ends before it; as our children they would stay zombies.
+    let script = "i=0; while [ $i -lt 30 ]; do (sh -c 'exec true' &); i=$((i+1)); done
+        while grep -l -s 'State:.Z' /proc/[0-9]*/status | xargs -r grep -l -s \"PPid:.$PPID\\$\" | grep -q .; do :; done
+        : > clean; cat > got";
+    assert_eq!(code(&run(room.feed(["in"]).args(sh(script)))), 0);
+    assert!(room.path("clean").exists());
+}

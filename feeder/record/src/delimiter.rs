@@ -80,6 +80,8 @@ impl Eq for Delimiter {}
 pub(crate) struct LookBack {
     /// The candidate; everything known so far says that an occurrence may straddle it.
     at: u64,
+    /// An offset known to be safe.
+    floor: u64,
     window: u64,
 }
 
@@ -87,20 +89,24 @@ impl LookBack {
     const FIRST_WINDOW: u64 = 4 << 10;
     const MAX_WINDOW: u64 = 1 << 20;
 
-    pub(crate) fn new(at: u64) -> Self {
-        Self { at, window: Self::FIRST_WINDOW }
+    pub(crate) fn new(at: u64, floor: u64) -> Self {
+        Self { at, floor, window: Self::FIRST_WINDOW }
     }
 
     /// The range to look at: enough around the candidate to see every occurrence that straddles it.
     pub(crate) fn wants(&self, delimiter: &Delimiter, file_len: u64) -> std::ops::Range<u64> {
         let reach = delimiter.len() as u64 - 1;
-        self.at.saturating_sub(self.window.max(reach))..self.at.saturating_add(reach).min(file_len)
+        let from = self.at.saturating_sub(self.window.max(reach)).max(self.floor.saturating_sub(reach));
+        from..self.at.saturating_add(reach).min(file_len)
     }
 
     /// Looks at the wanted range's bytes; gives the safe offset when it is known.
     pub(crate) fn feed(&mut self, delimiter: &Delimiter, from: u64, bytes: &[u8]) -> Option<u64> {
         let reach = delimiter.len() as u64 - 1;
         loop {
+            if self.at <= self.floor {
+                return Some(self.floor);
+            }
             let low = self.at.saturating_sub(reach);
             if low < from {
                 self.window = (self.window * 4).min(Self::MAX_WINDOW);

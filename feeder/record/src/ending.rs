@@ -39,7 +39,7 @@ impl<'t> Ending<'t> {
             Terminator::Any => State::TailFrom(tail(1)),
             // What is still open at the end is shorter than the delimiter.
             Terminator::Delimiter(d) if d.overlaps_itself() => {
-                State::LookBack(LookBack::new(tail(d.len() - 1)))
+                State::LookBack(LookBack::new(tail(d.len() - 1), 0))
             }
             Terminator::Delimiter(d) => State::TailFrom(tail(d.len())),
         };

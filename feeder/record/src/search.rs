@@ -60,6 +60,13 @@ impl<'f> Search<'f> {
 
     /// Begins a search at `at` in a file of `file_len` bytes.
     pub fn new(format: &'f Format, at: u64, file_len: u64) -> Self {
+        Self::behind(format, at, file_len, 0)
+    }
+
+    /// Begins a search that need not look back behind `known`, a bound found before in the same file (or 0).
+    /// A known bound beyond `at` is of no use and is ignored.
+    pub fn behind(format: &'f Format, at: u64, file_len: u64, known: u64) -> Self {
+        let known = if known <= at { known } else { 0 };
         let found = |offset: u64| State::Found(Bound { offset: offset.min(file_len), same_until: at });
         let state = match format {
             _ if at >= file_len => State::Found(Bound { offset: file_len, same_until: u64::MAX }),
@@ -68,7 +75,7 @@ impl<'f> Search<'f> {
             Format::Lines(_) if at == 0 => State::Mark,
             Format::Lines(Terminator::Any) => State::AnyFrom { from: at, after_cr: false },
             Format::Lines(Terminator::Delimiter(d)) if d.overlaps_itself() => {
-                State::LookBack(LookBack::new(at))
+                State::LookBack(LookBack::new(at, known))
             }
             Format::Lines(Terminator::Delimiter(_)) => State::DelimiterFrom(at),
         };

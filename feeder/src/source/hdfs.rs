@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use forebay_record::{EndingStep, Format, Search, Step};
+use forebay_record::{EndingStep, Format, Step};
 use forebay_split::Span;
 use futures_util::{StreamExt, stream};
 use hdfs_native::HdfsError as NativeError;
@@ -275,7 +275,7 @@ impl RemoteFile {
         if let Some(offset) = known.get(at) {
             return Ok(offset);
         }
-        let mut search = Search::new(format, at, self.len);
+        let mut search = known.search(format, at, self.len);
         let mut step = search.step();
         loop {
             match step {

@@ -3,12 +3,12 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::sync::Arc;
 
-use forebay_record::{Format, Search};
+use forebay_record::Format;
 use forebay_split::Span;
-use rustix::fs::{Advice, fadvise};
+use rustix::fs::{Advice, OFlags, fadvise};
 
 use super::{Item, KnownBound, RecordRange, ending, run_ending, run_search};
 use crate::SourceError;
@@ -32,8 +32,14 @@ impl<'p> LocalFile<'p> {
         let Place::Local(path) = &planned.place else {
             return Err(failed(ErrorKind::Unsupported.into()));
         };
-        let file = File::open(path).map_err(failed)?;
-        let end = file.metadata().map_err(failed)?.len();
+        // What was a file may be a FIFO by now; opening one would wait for a writer.
+        let no_wait = OFlags::NONBLOCK.bits().cast_signed();
+        let file = File::options().read(true).custom_flags(no_wait).open(path).map_err(failed)?;
+        let meta = file.metadata().map_err(failed)?;
+        if !meta.is_file() {
+            return Err(SourceError::Replaced { path: name });
+        }
+        let end = meta.len();
         if end < planned.len {
             return Err(SourceError::Shrank { path: name, planned: planned.len, end });
         }
@@ -65,7 +71,7 @@ impl<'p> LocalFile<'p> {
         if let Some(offset) = self.known.get(at) {
             return Ok(offset);
         }
-        let search = Search::new(self.format, at, self.len);
+        let search = self.known.search(self.format, at, self.len);
         let bound = run_search(search, |range, buffer| self.read(range, buffer))?;
         self.known.set(at, bound);
         Ok(bound.offset)

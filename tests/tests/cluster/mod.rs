@@ -14,7 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
-use forebay_feeder::{Ended, Hdfs, Input, Meter, Plan, PlanOptions, Settings, Sink, Stop, Watch, feed};
+use forebay_feeder::{
+    Delivered, Ended, Hdfs, Input, Meter, Plan, PlanOptions, Settings, Sink, Stop, Watch, feed,
+};
 use forebay_fixtures::HdfsOptions;
 use forebay_record::Format;
 use forebay_split::Shard;
@@ -67,7 +69,7 @@ pub fn fed(
         bytes
     });
     let watch = Watch { stop: Arc::new(Stop::new().unwrap()), worker: None };
-    let ended = feed(&plan, settings, &mut sink, &watch, &meter, &mut Vec::new());
+    let ended = feed(&plan, settings, &mut sink, &watch, &meter, &mut Delivered::default());
     drop(sink);
     assert_eq!(ended.unwrap(), Ended::Complete);
     reader.join().unwrap()

@@ -20,6 +20,32 @@ fn run(format: &Format, at: u64, file: &[u8]) -> (Bound, u64) {
     }
 }
 
+/// Runs searches at all offsets, each with what an earlier one has found.
+fn run_in_a_row(format: &Format, file: &[u8], step: usize) -> u64 {
+    let (mut known, mut read) = (0, 0);
+    for at in (0..=file.len()).step_by(step) {
+        let mut search = Search::behind(format, at as u64, file.len() as u64, known);
+        let bound = loop {
+            match search.step() {
+                Step::Found(bound) => break bound,
+                Step::Read(range) => {
+                    read += range.end - range.start;
+                    search.feed(&file[index(range.start)..index(range.end)]);
+                }
+            }
+        };
+        if file.len() < 100 {
+            assert_eq!(
+                bound.offset,
+                run(format, at as u64, file).0.offset,
+                "{format:?} at {at}, known {known}"
+            );
+        }
+        known = bound.offset;
+    }
+    read
+}
+
 /// Starts and ends of all terminators, from the file's beginning.
 fn terminators(terminator: &Terminator, file: &[u8]) -> Vec<(u64, u64)> {
     let (mut i, mut all) = (0, Vec::new());
@@ -127,6 +153,13 @@ fn a_long_chain_of_overlaps_is_followed_to_its_beginning() {
 }
 
 #[test]
+fn a_chain_is_followed_back_to_what_is_known() {
+    let file = vec![b'|'; 4 << 20];
+    let read = run_in_a_row(&delimited(b"||"), &file, 64 << 10);
+    assert!(read < 6 * file.len() as u64, "{read} bytes read for bounds in a file of {}", file.len());
+}
+
+#[test]
 fn a_search_reads_little_beyond_the_line() {
     let mut file = vec![b'a'; 10 << 20];
     file[5 << 20] = b'\n';
@@ -147,5 +180,8 @@ proptest! {
     #[test]
     fn delimited_equal_the_reference(file in "[ab]{0,30}", delimiter in "[ab]{1,4}") {
         check(&delimited(delimiter.as_bytes()), file.as_bytes());
+        for step in 1..8 {
+            run_in_a_row(&delimited(delimiter.as_bytes()), file.as_bytes(), step);
+        }
     }
 }
