@@ -4,7 +4,7 @@
 //! share), a `source` that bounds each range and opens it (local files as descriptors, HDFS as buffers
 //! fetched ahead), [`Sink`] (splice or write into a pipe without ever blocking beyond recall), and [`Meter`].
 //! It knows nothing of jobs, schedulers or networks other than HDFS, and runs inside any program: see
-//! [`feed`].
+//! [`feed()`].
 
 mod checksum;
 mod delivered;
