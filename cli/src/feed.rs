@@ -42,40 +42,50 @@ fn prepare_and_run(args: &FeedArgs, talk: Talk) -> Result<Exit, Failure> {
     let inputs: Vec<_> = args.inputs.iter().map(|input| Input::parse(input)).collect::<Result<_, _>>()?;
     let options = PlanOptions { format, split_size: args.split_size, shard: args.shard };
     let hdfs = Hdfs::new(Duration::from_secs(args.hdfs_timeout));
+    let report =
+        args.report.as_deref().map(|path| ReportFile::new(path, args.command.is_empty())).transpose()?;
     let plan = match Plan::new(&inputs, options, hdfs) {
         Ok(plan) => plan,
-        Err(error) => {
-            let failure = Failure::from(error);
-            if let Some(path) = &args.report {
-                ReportFile::create(path)?.write(&Outcome::Failed { error: failure.to_string() })?;
-            }
-            return Err(failure);
-        }
+        Err(error) => return Err(reported(report, Failure::from(error), talk)),
     };
-    if let Some(path) = args.report.as_deref().filter(|path| plan.reads(path)) {
-        return Err(Failure::failed(format!(
-            "{} is an input; write the report to another file",
-            path.display()
-        )));
+    if let Some(report) = report.as_ref().filter(|report| plan.reads(report.shown())) {
+        let path = report.shown().display();
+        return Err(Failure::failed(format!("{path} is an input; write the report to another file")));
     }
-    let report_file = args.report.as_deref().map(ReportFile::create).transpose()?;
+    let file = report.map(ReportFile::stage).transpose()?;
     talk.event("planned", &json!({ "files": plan.files(), "splits": plan.splits(), "bytes": plan.bytes() }));
     match Run::new(args, talk, &plan)?.run() {
         Ok((exit, report)) => {
             talk.event("finished", &report);
             talk.say(&report.to_string());
-            if let Some(file) = report_file {
+            if let Some(file) = file {
                 file.write(&report)?;
             }
             Ok(exit)
         }
         Err(failure) => {
-            if let Some(file) = report_file {
-                file.write(&Outcome::Failed { error: failure.to_string() })?;
+            if let Some(Err(error)) = file.map(|file| file.write(&failed(&failure))) {
+                talk.fail(&error);
             }
             Err(failure)
         }
     }
+}
+
+/// What a report says of a feed that did not come to be.
+fn failed(failure: &Failure) -> Outcome {
+    Outcome::Failed { error: failure.to_string() }
+}
+
+/// Writes a report of a failure before the plan stood, when nothing is known of the inputs: an existing file is
+/// replaced only if it is a report.
+fn reported(report: Option<ReportFile>, failure: Failure, talk: Talk) -> Failure {
+    let file = report.filter(ReportFile::is_new_or_report);
+    let written = file.map(|file| file.stage().and_then(|file| file.write(&failed(&failure))));
+    if let Some(Err(error)) = written {
+        talk.fail(&error);
+    }
+    failure
 }
 
 impl From<PlanError> for Failure {
@@ -141,13 +151,12 @@ impl<'a> Run<'a> {
         let mut sink = Sink::stdout(Arc::clone(&self.meter)).map_err(|e| Failure::failed(e.to_string()))?;
         let watch = Watch { stop: Arc::clone(&self.stop), worker: None };
         let result = self.feed(&mut sink, &watch, std::io::stdout().is_terminal());
-        let result = self.checked(result);
         let exit = match &result {
             Ok(Ended::Complete | Ended::ReaderGone { .. }) => Exit::SUCCESS,
             Ok(Ended::Stopped) => self.stopped_exit(),
             Err(_) => Exit::FAILURE,
         };
-        let outcome = self.outcome(&result, 0);
+        let outcome = self.outcome(&result);
         Ok((exit, self.report(outcome, SinkFacts::of(&sink))))
     }
 
@@ -164,36 +173,30 @@ impl<'a> Run<'a> {
         let mut worker = Worker::start(command, args, &env, stdin).map_err(failed)?;
         let watch = worker.watch(&self.stop);
         let fed = catch_unwind(AssertUnwindSafe(|| self.feed(&mut sink, &watch, false)));
-        let mut result = fed.unwrap_or_else(|panic| {
+        let result = fed.unwrap_or_else(|panic| {
             // A bug of ours must not look like an end of input either.
             let _ = worker.end(Some(Signal::TERM), &self.stop);
             resume_unwind(panic)
         });
 
         let facts = SinkFacts::of(&sink);
-        let mut unread = 0;
         let mut status = None;
         if let Ok(Ended::Complete | Ended::ReaderGone { .. }) = result {
-            let pipe = sink.finish();
+            drop(sink);
             status = worker.wait(&self.stop).map_err(failed)?;
-            unread = pipe.bytes();
-            result = self.checked(result);
         }
         // Otherwise the sink is still open, and stays so until the worker is gone: an end of input would look
         // like success.
         let (exit, outcome, status) = match (status, &result) {
-            (Some(status), Ok(_)) => {
-                (Exit(Worker::shell_status(status)), self.outcome(&result, unread), status)
-            }
-            (Some(status), Err(_)) => (Exit::FAILURE, self.outcome(&result, 0), status),
+            (Some(status), _) => (Exit(Worker::shell_status(status)), self.outcome(&result), status),
             (None, Err(_)) => {
                 let status = worker.end(Some(Signal::TERM), &self.stop).map_err(failed)?;
-                (Exit::FAILURE, self.outcome(&result, 0), status)
+                (Exit::FAILURE, self.outcome(&result), status)
             }
             (None, Ok(_)) => {
                 let signal = signals::cause(&self.stop).unwrap_or(signal_hook::consts::SIGTERM);
                 let status = worker.end(signals::for_worker(signal), &self.stop).map_err(failed)?;
-                (self.stopped_exit(), self.outcome(&Ok(Ended::Stopped), 0), status)
+                (self.stopped_exit(), self.outcome(&Ok(Ended::Stopped)), status)
             }
         };
         let mut report = self.report(outcome, facts);
@@ -215,29 +218,17 @@ impl<'a> Run<'a> {
         result
     }
 
-    /// When all was handed over and taken: whether the files still held it until then.
-    fn checked(&mut self, result: Result<Ended, FeedError>) -> Result<Ended, FeedError> {
-        if let Ok(Ended::Complete) = result
-            && let Err(error) = self.delivered.check_sources()
-        {
-            self.talk.fail(&Failure::failed(error.to_string()));
-            return Err(error.into());
-        }
-        result
-    }
-
     fn stopped_exit(&self) -> Exit {
         signals::cause(&self.stop).map_or(Exit::FAILURE, Exit::signal)
     }
 
-    fn outcome(&self, result: &Result<Ended, FeedError>, unread: u64) -> Outcome {
+    fn outcome(&self, result: &Result<Ended, FeedError>) -> Outcome {
         let splits = self.plan.splits().saturating_mul(self.args.epochs);
         let splits_left = splits.saturating_sub(self.meter.snapshot().splits_done);
         match result {
             Err(error) => Outcome::Failed { error: error.to_string() },
             Ok(Ended::Stopped) => Outcome::Stopped { signal: signals::cause(&self.stop) },
             Ok(Ended::ReaderGone { unread }) => Outcome::EarlyExit { unread_bytes: *unread, splits_left },
-            Ok(Ended::Complete) if unread > 0 => Outcome::EarlyExit { unread_bytes: unread, splits_left },
             Ok(Ended::Complete) => Outcome::Complete,
         }
     }

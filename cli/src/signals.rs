@@ -1,21 +1,37 @@
-//! INT, TERM, HUP and QUIT become the stop event.
+//! Signals that would end us become the stop event: our sudden death would look like an end of input.
 
 use std::io;
 
 use forebay_feeder::Stop;
 use rustix::process::Signal;
 use rustix::termios::tcgetpgrp;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{
+    SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ,
+};
 use signal_hook::{flag, low_level::pipe};
 
-/// From now on these signals raise `stop` instead of ending the process.
+/// All signals that end a process which does not care, but for those that tell of a crash and SIGKILL.
+const ENDING: [i32; 12] = [
+    SIGALRM, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ,
+];
+
+/// From now on these signals raise `stop` instead of ending the process, except those that our caller has set
+/// to be ignored (`nohup`).
 pub(crate) fn stop_on_signals(stop: &Stop) -> io::Result<()> {
-    for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
+    let ignored = ignored();
+    for signal in ENDING.into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0) {
         // In this order: who is woken by the second finds the cause set by the first.
         flag::register_usize(signal, stop.cause_cell(), usize::try_from(signal).unwrap_or(1))?;
         pipe::register(signal, stop.trigger()?)?;
     }
     Ok(())
+}
+
+/// The mask of signals that this process ignores, from `/proc/self/status`; bit 0 is signal 1.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 /// The signal that stopped us.

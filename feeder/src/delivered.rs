@@ -55,8 +55,8 @@ impl Delivered {
         Ok(())
     }
 
-    /// Looks at the rest. To be called when the reader has taken all bytes.
-    pub fn check_sources(&mut self) -> Result<(), SourceError> {
+    /// Looks at the rest, when the reader has taken all bytes.
+    pub(crate) fn check_sources(&mut self) -> Result<(), SourceError> {
         self.in_pipe.drain(..).try_for_each(|stretch| stretch.check())
     }
 }

@@ -207,8 +207,8 @@ pub enum SourceError {
         /// Why.
         source: io::Error,
     },
-    /// What stands at the path now is no regular file.
-    #[error("cannot read {path}: it was a regular file when the feed was planned, and is none now")]
+    /// What stands at the path now is another file, or no regular file.
+    #[error("cannot read {path}: another file has taken its place since the feed was planned; feed it again")]
     Replaced {
         /// The file.
         path: String,

@@ -12,7 +12,7 @@ use crate::checksum::Crc32c;
 use crate::delivered::Delivered;
 use crate::plan::Plan;
 use crate::report::SplitReport;
-use crate::sink::{Halt, Sink, Watch, worker_is_there};
+use crate::sink::{Halt, Sink, Watch, is_wanted};
 use crate::source::{Dry, Item, RecordRange, Source};
 use crate::{FeedError, Meter, SourceError};
 
@@ -46,7 +46,7 @@ impl Default for Settings {
 /// How a feed that did not fail came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// Everything was handed over.
+    /// Everything was handed over, and taken out of the pipe if the output is one.
     Complete,
     /// The reader stopped reading before.
     ReaderGone {
@@ -59,9 +59,9 @@ pub enum Ended {
 
 /// Feeds a plan's share into a sink.
 ///
-/// Returns when the last byte is in the sink, the reader has gone, or the stop event was raised. The sink stays
-/// open in any case: whoever owns it decides whether its reader may see an end of input, and calls
-/// [`Delivered::check_sources`] when the reader has taken everything.
+/// Returns when the reader has taken the last byte (as far as a pipe tells), when it has gone, or when the stop
+/// event was raised. The sink stays open in any case: whoever owns it decides whether its reader may see an end
+/// of input.
 pub fn feed(
     plan: &Plan,
     settings: &Settings,
@@ -72,10 +72,16 @@ pub fn feed(
 ) -> Result<Ended, FeedError> {
     meter.start();
     let mut delivery = Delivery::new(plan, settings, sink, watch, delivered);
-    let result = delivery.run(settings, meter);
+    let mut result = delivery.run(settings, meter);
     let name = delivery.file_name();
     let planned = delivery.file_len();
     meter.end();
+    if result.is_ok() {
+        result = sink.drain(watch).map_err(Dry::Halted);
+    }
+    if result.is_ok() {
+        result = delivered.check_sources().map_err(Dry::from);
+    }
     match result {
         Ok(()) => Ok(Ended::Complete),
         Err(Dry::Halted(Halt::ReaderGone)) => Ok(Ended::ReaderGone { unread: sink.unread() }),
@@ -151,7 +157,7 @@ impl<'a> Delivery<'a> {
                 None => return Ok(()),
                 Some(Item::Begin(range)) => {
                     // A worker may exit and leave its input to a child: what it was fed for is over all the same.
-                    worker_is_there(self.watch).map_err(Dry::Halted)?;
+                    is_wanted(self.watch).map_err(Dry::Halted)?;
                     self.delivered_before = meter.delivered.load(Relaxed);
                     self.at_begin = true;
                     self.range = Some(range);

@@ -3,7 +3,7 @@
 mod conf;
 
 use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,6 +22,8 @@ pub const DEFAULT_HDFS_TIMEOUT: Duration = Duration::from_secs(30);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How long a DataNode may be silent before another one is asked.
+const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 
 /// The HDFS client of a feed: its threads and its connections. Nothing is started before it is needed.
 #[derive(Debug)]
@@ -65,7 +67,7 @@ impl Hdfs {
         let (origin, namenodes) = (site.origin(), site.namenodes(&authority));
         let handle = self.handle()?;
         let uri = format!("hdfs://{authority}");
-        let client = connect(&authority, &handle).map_err(|source| HdfsError::Client {
+        let client = connect(&authority, &handle, self.timeout).map_err(|source| HdfsError::Client {
             uri: uri.clone(),
             origin,
             source,
@@ -85,16 +87,22 @@ impl Drop for Hdfs {
     }
 }
 
-/// Short rounds inside hdfs-native, so that the retries, their deadline and the last error are ours to tell.
-const CLIENT_SETTINGS: [(&str, &str); 3] = [
-    ("dfs.client.failover.max.attempts", "3"),
-    ("dfs.client.failover.sleep.base.millis", "50"),
-    ("dfs.client.failover.sleep.max.millis", "200"),
-];
+/// Short rounds inside hdfs-native, so that the retries, their deadline and the last error are ours to tell,
+/// and so that a DataNode that has gone silent is given up in time for another replica.
+fn client_settings(timeout: Duration) -> [(&'static str, String); 4] {
+    let silence = (timeout / 3).min(LONGEST_SILENCE).as_millis().max(1);
+    [
+        ("dfs.client.failover.max.attempts", "3".into()),
+        ("dfs.client.failover.sleep.base.millis", "50".into()),
+        ("dfs.client.failover.sleep.max.millis", "200".into()),
+        ("dfs.client.socket-timeout", silence.to_string()),
+    ]
+}
 
-fn connect(authority: &str, handle: &Handle) -> Result<Client, NativeError> {
+fn connect(authority: &str, handle: &Handle, timeout: Duration) -> Result<Client, NativeError> {
     let build = |url: String| {
-        let builder = ClientBuilder::new().with_config(CLIENT_SETTINGS).with_io_runtime(handle.clone());
+        let builder =
+            ClientBuilder::new().with_config(client_settings(timeout)).with_io_runtime(handle.clone());
         builder.with_url(url).build()
     };
     match build(format!("hdfs://{authority}")) {
@@ -179,7 +187,7 @@ impl Patience {
         (self.since, self.tries, self.pause, self.last) = (Instant::now(), 0, FIRST_PAUSE, None);
     }
 
-    fn left(&self) -> Duration {
+    pub(crate) fn left(&self) -> Duration {
         self.timeout.saturating_sub(self.since.elapsed()).max(Duration::from_millis(1))
     }
 
@@ -199,7 +207,7 @@ impl Patience {
         Ok(())
     }
 
-    fn give_up(&self) -> HdfsError {
+    pub(crate) fn give_up(&self) -> HdfsError {
         HdfsError::GaveUp {
             action: self.action,
             path: self.path.clone(),
@@ -236,7 +244,7 @@ impl HdfsNamespace<'_> {
         if status.isdir {
             Kind::Folder(None)
         } else {
-            Kind::File(FileFacts { len: status.length as u64, block_size: status.blocksize })
+            Kind::File(FileFacts { len: status.length as u64, block_size: status.blocksize, identity: None })
         }
     }
 }
@@ -253,7 +261,11 @@ impl Namespace for HdfsNamespace<'_> {
         Ok(status.as_ref().map(Self::kind))
     }
 
-    fn list(&self, folder: &Path) -> Result<Vec<(OsString, Kind)>, PlanError> {
+    fn list(
+        &self,
+        folder: &Path,
+        wanted: &dyn Fn(&OsStr) -> bool,
+    ) -> Result<Vec<(OsString, Kind)>, PlanError> {
         let folder = folder.to_string_lossy();
         let entries = self.0.handle.block_on(
             self.0.retry("list", &folder, async |client, path| client.list_status(&path, false).await),
@@ -264,6 +276,7 @@ impl Namespace for HdfsNamespace<'_> {
                 let name = status.path.rsplit('/').next().unwrap_or(&status.path);
                 (OsString::from(name), Self::kind(status))
             })
+            .filter(|(name, _)| wanted(name))
             .collect())
     }
 }

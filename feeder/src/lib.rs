@@ -30,6 +30,6 @@ pub use input::Input;
 pub use meter::{Meter, Sampler, Snapshot, Verdict};
 pub use plan::{LOCAL_SPLIT_SIZE, Plan, PlanOptions};
 pub use report::{Outcome, Report, SplitReport};
-pub use sink::{PIPE_SIZE, Sink, Unread, Watch};
+pub use sink::{PIPE_SIZE, Sink, Watch};
 pub use stop::Stop;
 pub use worker::{Worker, WorkerError};

@@ -7,7 +7,7 @@
 mod glob;
 mod local;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -22,6 +22,8 @@ pub(crate) struct FileFacts {
     pub(crate) len: u64,
     /// HDFS block size in bytes; local files have none.
     pub(crate) block_size: Option<u64>,
+    /// Device and inode of a local file.
+    pub(crate) identity: Option<(u64, u64)>,
 }
 
 /// What stands at a path.
@@ -38,8 +40,13 @@ pub(crate) enum Kind {
 pub(crate) trait Namespace {
     /// What stands at `path`; `None` if nothing does.
     fn stat(&self, path: &Path) -> Result<Option<Kind>, PlanError>;
-    /// The folder's entries, in any order.
-    fn list(&self, folder: &Path) -> Result<Vec<(OsString, Kind)>, PlanError>;
+    /// The folder's entries whose names are wanted, in any order. The others are not looked at: it does not
+    /// matter what they are.
+    fn list(
+        &self,
+        folder: &Path,
+        wanted: &dyn Fn(&OsStr) -> bool,
+    ) -> Result<Vec<(OsString, Kind)>, PlanError>;
 }
 
 /// A file to feed.
@@ -82,7 +89,7 @@ fn collect(
                 return Err(PlanError::Loop { path });
             }
             above.extend(identity);
-            for (name, kind) in visible(space, &path)? {
+            for (name, kind) in by_name(space, &path, &|name| !is_hidden(name.as_bytes()))? {
                 collect(space, path.join(name), kind, above, files)?;
             }
             above.truncate(above.len() - usize::from(identity.is_some()));
@@ -91,10 +98,13 @@ fn collect(
     Ok(())
 }
 
-/// A folder's entries by name, without the skipped ones.
-fn visible(space: &impl Namespace, folder: &Path) -> Result<Vec<(OsString, Kind)>, PlanError> {
-    let mut entries = space.list(folder)?;
-    entries.retain(|(name, _)| !is_hidden(name.as_bytes()));
+/// A folder's wanted entries, by name.
+fn by_name(
+    space: &impl Namespace,
+    folder: &Path,
+    wanted: &dyn Fn(&OsStr) -> bool,
+) -> Result<Vec<(OsString, Kind)>, PlanError> {
+    let mut entries = space.list(folder, wanted)?;
     entries.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
     Ok(entries)
 }
@@ -121,13 +131,11 @@ fn matches(space: &impl Namespace, pattern: &str, input: &str) -> Result<Vec<(Pa
                     if !matches!(space.stat(folder)?, Some(Kind::Folder(_))) {
                         continue;
                     }
-                    let entries = if hidden { space.list(folder)? } else { visible(space, folder)? };
-                    next.extend(
-                        entries
-                            .into_iter()
-                            .filter(|(name, _)| matcher.is_match(Path::new(name)))
-                            .map(|(name, kind)| (base.join(name), Some(kind))),
-                    );
+                    let wanted = |name: &OsStr| {
+                        (hidden || !is_hidden(name.as_bytes())) && matcher.is_match(Path::new(name))
+                    };
+                    let entries = space.list(folder, &wanted)?;
+                    next.extend(entries.into_iter().map(|(name, kind)| (base.join(name), Some(kind))));
                 }
             } else {
                 next.extend(level.into_iter().map(|(base, _)| (base.join(component), None)));

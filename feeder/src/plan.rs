@@ -10,7 +10,7 @@ use forebay_record::Format;
 use forebay_split::{FileLen, Shard, Split, splits};
 
 use crate::hdfs::{Cluster, HdfsNamespace};
-use crate::listing::{Found, LocalNamespace, expand};
+use crate::listing::{FileFacts, Found, LocalNamespace, expand};
 use crate::suffix::compressed;
 use crate::{Hdfs, Input, PlanError};
 
@@ -33,8 +33,10 @@ pub struct PlanOptions {
 pub struct Plan {
     pub(crate) options: PlanOptions,
     pub(crate) files: Vec<PlannedFile>,
-    pub(crate) share: Vec<Split>,
+    lens: Vec<FileLen>,
+    splits: u64,
     total_splits: u64,
+    bytes: u64,
     /// Keeps the clients' threads alive as long as the plan can be fed.
     _hdfs: Hdfs,
 }
@@ -45,6 +47,8 @@ pub(crate) struct PlannedFile {
     pub(crate) place: Place,
     /// Length in bytes when planned: what is fed, even if the file has grown since.
     pub(crate) len: u64,
+    /// Device and inode of a local file.
+    pub(crate) identity: Option<(u64, u64)>,
 }
 
 /// Where a file is.
@@ -69,20 +73,24 @@ impl Plan {
     pub fn new(inputs: &[Input], options: PlanOptions, mut hdfs: Hdfs) -> Result<Self, PlanError> {
         let (mut files, mut lens) = (Vec::new(), Vec::new());
         for input in inputs {
-            for (place, len, block_size) in look_up(input, &mut hdfs)? {
-                let file = PlannedFile { place, len };
+            for (place, FileFacts { len, block_size, identity }) in look_up(input, &mut hdfs)? {
+                let file = PlannedFile { place, len, identity };
                 check(&file, &options.format)?;
                 let block = block_size.and_then(NonZeroU64::new).unwrap_or(LOCAL_SPLIT_SIZE);
                 lens.push(FileLen { len, split_size: options.split_size.unwrap_or(block) });
                 files.push(file);
             }
         }
-        let mut total_splits = 0;
-        let share = splits(&lens)
-            .inspect(|_| total_splits += 1)
-            .filter(|split| options.shard.owns(split.ordinal))
-            .collect();
-        Ok(Self { options, files, share, total_splits, _hdfs: hdfs })
+        let mut plan = Self { options, files, lens, splits: 0, total_splits: 0, bytes: 0, _hdfs: hdfs };
+        plan.total_splits = splits(&plan.lens).count() as u64;
+        (plan.splits, plan.bytes) =
+            plan.share().fold((0, 0), |(count, bytes), split| (count + 1, bytes + split.end - split.start));
+        Ok(plan)
+    }
+
+    /// The share's splits, in order. Made anew each time: there may be very many.
+    pub(crate) fn share(&self) -> impl Iterator<Item = Split> + use<'_> {
+        splits(&self.lens).filter(|split| self.options.shard.owns(split.ordinal))
     }
 
     /// Files of the inputs, whether or not this share reads from them.
@@ -92,7 +100,7 @@ impl Plan {
 
     /// Splits of the share.
     pub fn splits(&self) -> u64 {
-        self.share.len() as u64
+        self.splits
     }
 
     /// Splits of all shares together.
@@ -102,16 +110,13 @@ impl Plan {
 
     /// Bytes of the share's splits; what is delivered differs by the lines that reach over its ends.
     pub fn bytes(&self) -> u64 {
-        self.share.iter().map(|s| s.end - s.start).sum()
+        self.bytes
     }
 
     /// Whether `path` is one of the local files, by whatever name.
     pub fn reads(&self, path: &Path) -> bool {
-        let identity = |path: &Path| path.metadata().ok().map(|meta| (meta.dev(), meta.ino()));
-        let Some(wanted) = identity(path) else { return false };
-        self.files
-            .iter()
-            .any(|file| matches!(&file.place, Place::Local(path) if identity(path) == Some(wanted)))
+        let identity = path.metadata().ok().map(|meta| (meta.dev(), meta.ino()));
+        identity.is_some() && self.files.iter().any(|file| file.identity == identity)
     }
 
     /// The record format.
@@ -125,11 +130,9 @@ impl Plan {
     }
 }
 
-type LookedUp = (Place, u64, Option<u64>);
-
-fn look_up(input: &Input, hdfs: &mut Hdfs) -> Result<Vec<LookedUp>, PlanError> {
+fn look_up(input: &Input, hdfs: &mut Hdfs) -> Result<Vec<(Place, FileFacts)>, PlanError> {
     let place = |found: Vec<Found>, place: &dyn Fn(PathBuf) -> Place| {
-        found.into_iter().map(|(path, facts)| (place(path), facts.len, facts.block_size)).collect()
+        found.into_iter().map(|(path, facts)| (place(path), facts)).collect()
     };
     match input {
         Input::Local(path) => {

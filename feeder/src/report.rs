@@ -124,7 +124,7 @@ impl fmt::Display for Report {
         let figures = &self.figures;
         let done = match &self.outcome {
             Outcome::Complete => "fed",
-            Outcome::EarlyExit { .. } => "the worker stopped reading; fed",
+            Outcome::EarlyExit { .. } => "the reader stopped reading; fed",
             Outcome::Stopped { .. } => "stopped; fed",
             Outcome::Failed { .. } => "failed; fed",
         };
@@ -135,7 +135,7 @@ impl fmt::Display for Report {
             figures.seconds,
             figures.gb_per_s,
             figures.splits_done,
-            count(self.splits * self.epochs, "split"),
+            count(self.splits.saturating_mul(self.epochs), "split"),
             count(self.files as u64, "file"),
         )?;
         if self.shard != "0/1" {

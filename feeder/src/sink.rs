@@ -7,11 +7,11 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, OFlags, Stat, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
@@ -197,15 +197,23 @@ impl Sink {
         if self.kind == Kind::Pipe { rustix::io::ioctl_fionread(&self.fd).unwrap_or(0) } else { 0 }
     }
 
-    /// Closes the sink, which ends the reader's input, and keeps an eye on what it leaves unread.
-    pub fn finish(self) -> Unread {
-        use std::os::fd::AsRawFd;
-        if self.kind != Kind::Pipe {
-            return Unread(None);
+    /// Waits until the reader has taken all bytes out of the pipe. Nothing announces that, so it is looked for,
+    /// at first very often.
+    pub(crate) fn drain(&self, watch: &Watch) -> Result<(), Halt> {
+        const LONGEST_PAUSE: Duration = Duration::from_millis(5);
+        let mut pause = Duration::from_micros(20);
+        while self.unread() > 0 {
+            // Asking for nothing, one hears only that the last reader has gone.
+            match wait_for(watch, &self.fd, PollFlags::empty(), Some(pause)) {
+                Ok(false) => {}
+                // Whoever took the last byte before going has read it all.
+                Ok(true) | Err(Halt::ReaderGone) if self.unread() == 0 => {}
+                Ok(true) => return Err(Halt::ReaderGone),
+                Err(halt) => return Err(halt),
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        let path = PathBuf::from(format!("/proc/self/fd/{}", self.fd.as_raw_fd()));
-        let flags = OFlags::NONBLOCK.bits().cast_signed();
-        Unread(File::options().read(true).custom_flags(flags).open(path).ok())
+        Ok(())
     }
 
     /// Refuses a file that is the output itself: feeding it would chase its own end.
@@ -315,9 +323,9 @@ impl Sink {
     /// Waits for room, counting the time.
     fn wait(&self, watch: &Watch) -> Result<(), Halt> {
         let begin = self.meter.begin_wait();
-        let result = wait_for(watch, &self.fd, PollFlags::OUT);
+        let result = wait_for(watch, &self.fd, PollFlags::OUT, None);
         self.meter.end_wait(begin);
-        result
+        result.map(drop)
     }
 
     fn failed(&self, error: Errno) -> Halt {
@@ -326,23 +334,13 @@ impl Sink {
     }
 }
 
-/// The pipe behind a sink that was finished.
-#[derive(Debug)]
-pub struct Unread(Option<File>);
-
-impl Unread {
-    /// Bytes the reader has left in the pipe so far.
-    pub fn bytes(&self) -> u64 {
-        self.0.as_ref().and_then(|pipe| rustix::io::ioctl_fionread(pipe).ok()).unwrap_or(0)
-    }
-}
-
 fn stopped(watch: &Watch) -> Result<(), Halt> {
     if watch.stop.cause().is_some() { Err(Halt::Stopped) } else { Ok(()) }
 }
 
-/// Fails once the worker has exited.
-pub(crate) fn worker_is_there(watch: &Watch) -> Result<(), Halt> {
+/// Fails once the feed is to stop, or the worker has exited.
+pub(crate) fn is_wanted(watch: &Watch) -> Result<(), Halt> {
+    stopped(watch)?;
     match watch.worker.as_ref().map(|pidfd| is_ready(pidfd, PollFlags::IN)) {
         Some(Ok(true)) => Err(Halt::ReaderGone),
         _ => Ok(()),
@@ -351,16 +349,22 @@ pub(crate) fn worker_is_there(watch: &Watch) -> Result<(), Halt> {
 
 fn is_ready(fd: &OwnedFd, flags: PollFlags) -> Result<bool, Errno> {
     let mut fds = [PollFd::new(fd, flags)];
-    poll(&mut fds, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 })).map(|n| n > 0)
+    poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).map(|n| n > 0)
 }
 
-/// Waits until `fd` has one of `flags`, or something ends the wait. An error on `fd` wakes too: the next
-/// operation on it says which.
-pub(crate) fn wait_for(watch: &Watch, fd: &impl AsFd, flags: PollFlags) -> Result<(), Halt> {
+/// Waits until `fd` has one of `flags`, something ends the wait, or the time is over, which `false` tells. An
+/// error on `fd` wakes too: the next operation on it says which.
+pub(crate) fn wait_for(
+    watch: &Watch,
+    fd: &impl AsFd,
+    flags: PollFlags,
+    time: Option<Duration>,
+) -> Result<bool, Halt> {
+    let time = time.map(|time| Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() });
     loop {
         let mut fds = vec![PollFd::new(fd, flags), PollFd::new(&*watch.stop, PollFlags::IN)];
         fds.extend(watch.worker.as_ref().map(|pidfd| PollFd::new(&**pidfd, PollFlags::IN)));
-        match poll(&mut fds, None) {
+        match poll(&mut fds, time.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(Halt::Failed(DeliveryError::Wait(error.into()))),
         }
@@ -369,7 +373,10 @@ pub(crate) fn wait_for(watch: &Watch, fd: &impl AsFd, flags: PollFlags) -> Resul
             return Err(Halt::ReaderGone);
         }
         if !fds[0].revents().is_empty() {
-            return Ok(());
+            return Ok(true);
+        }
+        if time.is_some() {
+            return Ok(false);
         }
     }
 }

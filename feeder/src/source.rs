@@ -4,6 +4,7 @@ mod hdfs;
 mod local;
 
 use std::fs::File;
+use std::iter::Peekable;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -58,12 +59,17 @@ impl From<SourceError> for Dry {
 /// Longest span of neighbouring splits that is read as one range.
 const LONGEST_SPAN: u64 = 64 << 20;
 
+/// Most spans on HDFS that are fetched ahead as one run: bounds what a run of very many small splits takes.
+const LONGEST_RUN: usize = 16 << 10;
+
 /// All ranges of a plan's share, once per epoch.
 pub(crate) struct Source<'p> {
     plan: &'p Plan,
-    spans: Vec<Span>,
+    /// The longest span, in bytes.
+    longest: u64,
+    /// What is left of this epoch.
+    spans: Peekable<Box<dyn Iterator<Item = Span> + 'p>>,
     epochs_left: u64,
-    next: usize,
     open: Open<'p>,
 }
 
@@ -78,10 +84,9 @@ impl<'p> Source<'p> {
     /// `whole_splits`: each split is a range of its own.
     pub(crate) fn new(plan: &'p Plan, epochs: u64, whole_splits: bool) -> Self {
         let longest = if whole_splits { 0 } else { LONGEST_SPAN };
-        let spans: Vec<_> = spans(plan.share.iter().copied(), longest).collect();
         // An empty share is read no times, rather than many times nothing.
-        let epochs_left = if spans.is_empty() { 0 } else { epochs };
-        Self { plan, spans, epochs_left, next: 0, open: Open::Nothing }
+        let epochs_left = if plan.splits() == 0 { 0 } else { epochs };
+        Self { plan, longest, spans: share(plan, longest), epochs_left, open: Open::Nothing }
     }
 
     /// The next item; `None` when all epochs are over. `admit` may refuse a file that is opened.
@@ -94,7 +99,7 @@ impl<'p> Source<'p> {
             match &mut self.open {
                 Open::Local(range) => match range.next() {
                     Some(item) => return Ok(Some(item)),
-                    None if self.go_on_locally()? => {}
+                    None if self.go_on_locally(watch)? => {}
                     None => self.open = Open::Nothing,
                 },
                 Open::Hdfs(ahead) => match ahead.next(watch)? {
@@ -102,48 +107,57 @@ impl<'p> Source<'p> {
                     None => self.open = Open::Nothing,
                 },
                 Open::Nothing => {
-                    if self.next == self.spans.len() && self.epochs_left > 0 {
-                        self.epochs_left -= 1;
-                        self.next = 0;
-                    }
                     if self.epochs_left == 0 {
                         return Ok(None);
                     }
-                    self.open_next(&admit)?;
+                    if self.spans.peek().is_none() {
+                        self.epochs_left -= 1;
+                        self.spans = share(self.plan, self.longest);
+                    } else {
+                        self.open_next(watch, &admit)?;
+                    }
                 }
             }
         }
     }
 
-    fn open_next(&mut self, admit: &impl Fn(&str, &File) -> Result<(), DeliveryError>) -> Result<(), Dry> {
-        let span = self.spans[self.next];
-        let on_hdfs = |span: &Span| matches!(self.plan.files[span.file].place, Place::Hdfs(..));
+    fn open_next(
+        &mut self,
+        watch: &Watch,
+        admit: &impl Fn(&str, &File) -> Result<(), DeliveryError>,
+    ) -> Result<(), Dry> {
+        let Some(span) = self.spans.next() else { return Ok(()) };
+        let plan = self.plan;
+        let on_hdfs = |span: &Span| matches!(plan.files[span.file].place, Place::Hdfs(..));
         if on_hdfs(&span) {
-            let run = self.spans[self.next..].iter().take_while(|span| on_hdfs(span)).count();
-            let spans = self.spans[self.next..self.next + run].to_vec();
-            self.next += run;
-            self.open = Open::Hdfs(hdfs::Ahead::start(self.plan, spans)?);
+            let mut run = vec![span];
+            while run.len() < LONGEST_RUN
+                && let Some(span) = self.spans.next_if(on_hdfs)
+            {
+                run.push(span);
+            }
+            self.open = Open::Hdfs(hdfs::Ahead::start(self.plan, run)?);
         } else {
-            self.next += 1;
             let file = local::LocalFile::open(self.plan, span.file)?;
             admit(&self.plan.files[span.file].name(), file.file()).map_err(Dry::Refused)?;
-            self.open = Open::Local(local::LocalRange::new(file, span)?);
+            self.open = Open::Local(local::LocalRange::new(file, span, watch)?);
         }
         Ok(())
     }
 
     /// Opens the next range in the same local file, with what is known of it.
-    fn go_on_locally(&mut self) -> Result<bool, Dry> {
+    fn go_on_locally(&mut self, watch: &Watch) -> Result<bool, Dry> {
         let Open::Local(range) = &mut self.open else { return Ok(false) };
-        match self.spans.get(self.next) {
-            Some(&span) if span.file == range.file_index() => {
-                self.next += 1;
-                range.restart(span)?;
-                Ok(true)
-            }
-            _ => Ok(false),
+        match self.spans.next_if(|span| span.file == range.file_index()) {
+            Some(span) => range.restart(span, watch).map(|()| true),
+            None => Ok(false),
         }
     }
+}
+
+fn share(plan: &Plan, longest: u64) -> Peekable<Box<dyn Iterator<Item = Span> + '_>> {
+    let all: Box<dyn Iterator<Item = Span>> = Box::new(spans(plan.share(), longest));
+    all.peekable()
 }
 
 /// Remembers the last bound of a file, so that a line longer than many splits is crossed once, and a run of

@@ -65,11 +65,13 @@ impl WorkerError {
     }
 }
 
-/// A running worker. The process that owns it should have no other children: see [`Worker::end`].
+/// A running worker. The process that owns it should start no other children: see [`Worker::end`].
 #[derive(Debug)]
 pub struct Worker {
     child: Child,
     pidfd: Arc<OwnedFd>,
+    /// Children that this process had before: not the worker's.
+    strangers: Vec<Pid>,
 }
 
 impl Worker {
@@ -83,6 +85,7 @@ impl Worker {
         let named = |source| WorkerError::Start { command: command.to_string_lossy().into_owned(), source };
         // Orphans of the worker become our children, so that none escapes by double forking.
         set_child_subreaper(Some(getpid())).map_err(|e| named(e.into()))?;
+        let strangers = descendants(&[]);
         let mut child = Command::new(command)
             .args(args)
             .envs(env.iter().map(|(name, value)| (name, value)))
@@ -94,7 +97,7 @@ impl Worker {
             .map_err(io::Error::from)
             .and_then(|pidfd| reap_orphans(id).map(|()| pidfd));
         match watched {
-            Ok(pidfd) => Ok(Self { child, pidfd: Arc::new(pidfd) }),
+            Ok(pidfd) => Ok(Self { child, pidfd: Arc::new(pidfd), strangers }),
             Err(source) => {
                 // It has read nothing yet, and must not read an end of input.
                 let _ = child.kill();
@@ -134,7 +137,7 @@ impl Worker {
     pub fn end(&mut self, signal: Option<Signal>, stop: &Stop) -> Result<ExitStatus, WorkerError> {
         stop.rearm();
         let pid = self.child.id();
-        let family = descendants();
+        let family = descendants(&self.strangers);
         // Until all are gone, nobody's death may look like an end of input to another.
         let _held = hold_pipes(&family);
         if let Some(signal) = signal {
@@ -145,7 +148,7 @@ impl Worker {
         wait_until_gone(&family, Instant::now() + GRACE, Some(stop));
         let deadline = Instant::now() + DYING;
         loop {
-            let family = descendants();
+            let family = descendants(&self.strangers);
             if family.is_empty() {
                 break;
             }

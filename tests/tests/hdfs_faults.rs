@@ -60,6 +60,18 @@ fn a_datanode_killed_midway_is_replaced_by_the_other_replica() {
 }
 
 #[test]
+fn a_datanode_that_falls_silent_is_replaced_by_the_other_replica() {
+    let hdfs = start(2);
+    let bytes = numbered(160 * MIB);
+    hdfs.write("/in", bytes.clone(), None).unwrap();
+    let (child, mut stdout) = start_feed(&hdfs, &["hdfs:///in", "--hdfs-timeout", "6"]);
+    let got = read_some(&mut stdout, 8 * MIB);
+    hdfs.datanode(0).stop();
+    read_rest(got, stdout, child, &bytes);
+    hdfs.datanode(0).cont();
+}
+
+#[test]
 fn a_namenode_restarted_midway_is_waited_for() {
     let hdfs = start(1);
     let bytes = numbered(96 * MIB);

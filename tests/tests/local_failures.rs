@@ -90,7 +90,7 @@ def fill():
 while fill() < 100000:
     time.sleep(0.001)
 ";
-    let script = format!("python3 -c \"{full}\"; : > full; read x < gate; cat > got");
+    let script = format!("python3 -c \"{full}\"; : > full; read x < gate; cat > got; : > saw-the-end");
     let running = Running::start(room.feed(["in"]).args(sh(&script)));
     room.wait_for("full");
     cut(&room, "in", 50_001);
@@ -98,6 +98,18 @@ while fill() < 100000:
     let output = running.output();
     assert_eq!(code(&output), 1, "{output:?}");
     assert!(said(&output).contains("in shrank"), "{output:?}");
+    assert!(!room.path("saw-the-end").exists(), "altered bytes looked complete");
+}
+
+#[test]
+fn a_file_that_another_replaces_before_its_turn_is_an_error() {
+    let room = Room::new();
+    room.file("in", text(4 << 20));
+    room.file("later", "old and short\n");
+    room.file("new", "another file, and longer than the one that was planned\n");
+    let replace = || fs::rename(room.path("new"), room.path("later")).unwrap();
+    let said = spoilt(&room, &["in", "later"], WAITING, replace);
+    assert!(said.contains("another file has taken its place"), "{said}");
 }
 
 #[test]
@@ -262,7 +274,11 @@ fn a_report_that_fails_in_the_end_is_a_failure() {
 fn a_failed_feed_leaves_no_half_written_report_behind() {
     let room = Room::new();
     room.file("in", "one\n");
+    // Whatever stands there is left alone, unless it is a report: nobody may take that for the new one.
     room.file("report", "old");
+    assert_eq!(code(&run(room.feed(["in", "none", "--report", "report"]))), 1);
+    assert_eq!(fs::read(room.path("report")).unwrap(), b"old");
+    room.file("report", r#"{"outcome": "complete"}"#);
     let output = run(room.feed(["in", "none", "--report", "report"]));
     assert_eq!(code(&output), 1);
     let report = room.report("report");

@@ -220,6 +220,36 @@ fn a_report_does_not_overwrite_an_input() {
     std::os::unix::fs::symlink("a", room.path("in/b")).unwrap();
     refused(&room, 1, &["in", "--report", "in/b"], &["in/b is an input"]);
     assert_eq!(fs::read(room.path("in/a")).unwrap(), b"one\n");
+    // Nor when the feed is refused before its inputs are known.
+    for args in [&["in/a", "none"][..], &["in/a", "--format", "fixed:3"]] {
+        refused(&room, 1, &[args, &["--report", "in/a"]].concat(), &[]);
+        assert_eq!(fs::read(room.path("in/a")).unwrap(), b"one\n");
+    }
+}
+
+#[test]
+fn a_report_does_not_replace_the_file_that_is_fed() {
+    let room = Room::new();
+    room.file("in", "one\n");
+    let out = fs::File::create(room.path("out")).unwrap();
+    let mut feed = room.feed(["in", "--report", "out"]);
+    let output = feed.stdout(out).output().unwrap();
+    assert_eq!(code(&output), 1);
+    assert!(said(&output).contains("out is standard output"), "{output:?}");
+}
+
+#[test]
+fn a_glob_does_not_look_at_what_it_does_not_match() {
+    let room = Room::new();
+    room.file("d/a.txt", "one\n");
+    std::os::unix::fs::symlink("nowhere", room.path("d/b.lnk")).unwrap();
+    let output = run(room.feed(["d/*.txt"]));
+    assert_eq!((code(&output), output.stdout.as_slice()), (0, &b"one\n"[..]), "{output:?}");
+}
+
+#[test]
+fn a_file_of_the_kernels_that_says_it_is_empty_is_refused() {
+    refused(&Room::new(), 1, &["/proc/cpuinfo"], &["/proc/cpuinfo", "does not know its length"]);
 }
 
 #[test]

@@ -103,6 +103,18 @@ fn a_report_says_who_waited_for_whom() {
 }
 
 #[test]
+fn memory_does_not_grow_with_the_number_of_splits() {
+    let room = Room::new();
+    room.file("in", text(3 << 20));
+    let output =
+        run(room.feed(["in", "--split-size", "1", "--report", "report"]).args(sh("cat > /dev/null")));
+    assert_eq!(code(&output), 0, "{output:?}");
+    let report = room.report("report");
+    assert!(report["splits"].as_u64().unwrap() >= 3 << 20, "{report}");
+    assert!(report["peak_memory_bytes"].as_u64().unwrap() < 64 << 20, "{report}");
+}
+
+#[test]
 fn memory_does_not_grow_with_the_file() {
     let room = Room::new();
     room.sparse("in", 512 << 20);

@@ -104,7 +104,15 @@ fn a_worker_is_stopped_also_after_it_has_read_all() {
 fn a_feed_of_its_own_output_stops_while_nobody_reads() {
     let room = Room::new();
     room.file("in", text(4 << 20));
-    for (signal, status) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129)] {
+    // Every signal that would end a process that does not care.
+    let signals = [
+        (Signal::TERM, 143),
+        (Signal::INT, 130),
+        (Signal::HUP, 129),
+        (Signal::USR1, 138),
+        (Signal::XCPU, 152),
+    ];
+    for (signal, status) in signals {
         let mut feed = room.feed(["in", "--json"]);
         let mut running = Running::start(feed.process_group(0));
         let pipe = running.child().stdout.take().unwrap();
@@ -113,4 +121,78 @@ fn a_feed_of_its_own_output_stops_while_nobody_reads() {
         running.signal(signal);
         assert_eq!(code(&running.output()), status);
     }
+}
+
+/// `nohup`, and what shells do for background jobs.
+#[test]
+fn a_signal_that_is_to_be_ignored_is_ignored() {
+    let room = Room::new();
+    room.file("in", text(4 << 20));
+    let mut gate = Gate::new(&room, "gate");
+    let script = "trap '' HUP; exec \"$0\" feed in -- sh -c ': > ready; read x < gate; cat > /dev/null'";
+    let mut nohup = std::process::Command::new("sh");
+    nohup.args(["-c", script]).arg(forebay_tests::bin("forebay")).current_dir(room.path(""));
+    let running = Running::start(nohup.process_group(0));
+    room.wait_for("ready");
+    running.signal(Signal::HUP);
+    gate.open();
+    assert_eq!(code(&running.output()), 0);
+}
+
+#[test]
+fn a_search_through_an_endless_line_stops() {
+    let room = Room::new();
+    room.sparse("in", 1 << 40);
+    let running = started(&room, &["in", "--shard", "1/2", "--json"], "cat > /dev/null");
+    // It has announced its plan, listens to signals, and searches.
+    support::wait_until("the worker", || has_children(running.pid()));
+    running.signal(Signal::TERM);
+    assert_eq!(code(&running.output()), 143);
+}
+
+#[test]
+fn ranges_without_bytes_stop() {
+    let room = Room::new();
+    room.file("in", "\u{feff}");
+    let running = started(&room, &["in", "--epochs", "1000000000000"], "cat > /dev/null");
+    support::wait_until("the worker", || has_children(running.pid()));
+    running.signal(Signal::TERM);
+    assert_eq!(code(&running.output()), 143);
+}
+
+fn has_children(pid: rustix::process::Pid) -> bool {
+    let path = format!("/proc/{0}/task/{0}/children", pid.as_raw_nonzero());
+    std::fs::read_to_string(path).is_ok_and(|children| !children.trim().is_empty())
+}
+
+/// Its first thread ends, and it looks like a zombie: it is none.
+#[test]
+fn a_worker_whose_first_thread_has_ended_is_ended() {
+    let room = Room::new();
+    room.file("in", text(4 << 20));
+    let script = "import ctypes, threading, time
+threading.Thread(target=lambda: (open('ready', 'w').close(), time.sleep(1000))).start()
+ctypes.CDLL(None).pthread_exit(0)";
+    let mut feed = room.feed(["in", "--", "python3", "-c", script]);
+    let running = Running::start(feed.process_group(0));
+    room.wait_for("ready");
+    running.signal(Signal::TERM);
+    assert_eq!(code(&running.output()), 143);
+}
+
+/// A container's entry point may start helpers and then become the feed.
+#[test]
+fn children_that_were_there_before_are_left_alone() {
+    let room = Room::new();
+    room.file("in", text(4 << 20));
+    let script = "sleep 1000 & echo $! > pids; exec \"$0\" feed in -- sh -c ': > ready; sleep 1000'";
+    let mut entry = std::process::Command::new("sh");
+    entry.args(["-c", script]).arg(forebay_tests::bin("forebay")).current_dir(room.path(""));
+    entry.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let running = Running::just_start(entry.process_group(0));
+    room.wait_for("ready");
+    let helper = Stray(room.pids("pids")[0]);
+    running.signal(Signal::TERM);
+    assert_eq!(running.status().code(), Some(143));
+    assert!(is_alive(helper.0), "the helper was ended");
 }

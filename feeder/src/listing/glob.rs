@@ -45,13 +45,16 @@ pub(crate) fn alternatives(pattern: &str) -> Result<Vec<String>, String> {
 
 /// Places of the first outermost group's opening brace, commas and closing brace.
 fn first_group(text: &str) -> Result<Option<(usize, Vec<usize>, usize)>, String> {
-    let (mut begin, mut commas, mut depth, mut escaped) = (0, Vec::new(), 0, false);
+    let (mut begin, mut commas, mut depth, mut escaped, mut in_class) = (0, Vec::new(), 0, false, false);
     for (i, c) in text.char_indices() {
         if std::mem::take(&mut escaped) {
             continue;
         }
         match c {
             '\\' => escaped = true,
+            '[' => in_class = true,
+            ']' => in_class = false,
+            _ if in_class => {}
             '{' => {
                 depth += 1;
                 if depth == 1 {
@@ -78,6 +81,7 @@ mod tests {
         assert_eq!(expand("/d/{01,02/x}/p"), ["/d/01/p", "/d/02/x/p"]);
         assert_eq!(expand("{a,{b,c}d}e"), ["ae", "bde", "cde"]);
         assert_eq!(expand(r"\{a,b}"), [r"\{a,b}"]);
+        assert_eq!(expand("[{]{a,b}"), ["[{]a", "[{]b"]);
         assert!(alternatives("{a").is_err());
         assert!(alternatives(&"{a,b}".repeat(20)).is_err());
     }

@@ -1,8 +1,8 @@
 //! This machine's file system, links followed.
 
-use std::ffi::OsString;
-use std::fs::{self, Metadata};
-use std::io;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
@@ -23,22 +23,23 @@ impl Namespace for LocalNamespace {
         }
     }
 
-    fn list(&self, folder: &Path) -> Result<Vec<(OsString, Kind)>, PlanError> {
+    fn list(
+        &self,
+        folder: &Path,
+        wanted: &dyn Fn(&OsStr) -> bool,
+    ) -> Result<Vec<(OsString, Kind)>, PlanError> {
         let failed = |source| PlanError::Local { action: "list", path: folder.to_owned(), source };
         let mut entries = Vec::new();
         for entry in fs::read_dir(folder).map_err(failed)? {
             let (name, path) = entry.map(|e| (e.file_name(), e.path())).map_err(failed)?;
-            if super::is_hidden(std::os::unix::ffi::OsStrExt::as_bytes(name.as_os_str())) {
-                // Whether it is fed is decided by name alone: an unreadable lock file is nobody's problem.
-                entries.push((name, fs::metadata(&path).map_or(Kind::Other("broken link"), |m| bare(&m))));
-                continue;
+            if wanted(&name) {
+                let meta = fs::metadata(&path).map_err(|source| PlanError::Local {
+                    action: "read",
+                    path: path.clone(),
+                    source,
+                })?;
+                entries.push((name, kind(&path, &meta)?));
             }
-            let meta = fs::metadata(&path).map_err(|source| PlanError::Local {
-                action: "read",
-                path: path.clone(),
-                source,
-            })?;
-            entries.push((name, kind(&path, &meta)?));
         }
         Ok(entries)
     }
@@ -46,12 +47,13 @@ impl Namespace for LocalNamespace {
 
 /// What it is; a file must be readable, which is better known before a worker is started.
 fn kind(path: &Path, meta: &Metadata) -> Result<Kind, PlanError> {
+    let failed = |source| PlanError::Local { action: "read", path: path.to_owned(), source };
     if meta.is_file() {
-        accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS).map_err(|e| PlanError::Local {
-            action: "read",
-            path: path.to_owned(),
-            source: e.into(),
-        })?;
+        accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS).map_err(|e| failed(e.into()))?;
+        // The kernel's own files say that they are empty, and are not.
+        if meta.len() == 0 && File::open(path).and_then(|mut file| file.read(&mut [0])).map_err(failed)? > 0 {
+            return Ok(Kind::Other("file that does not know its length"));
+        }
     }
     Ok(bare(meta))
 }
@@ -59,7 +61,11 @@ fn kind(path: &Path, meta: &Metadata) -> Result<Kind, PlanError> {
 fn bare(meta: &Metadata) -> Kind {
     let file_type = meta.file_type();
     match () {
-        () if file_type.is_file() => Kind::File(FileFacts { len: meta.len(), block_size: None }),
+        () if file_type.is_file() => Kind::File(FileFacts {
+            len: meta.len(),
+            block_size: None,
+            identity: Some((meta.dev(), meta.ino())),
+        }),
         () if file_type.is_dir() => Kind::Folder(Some((meta.dev(), meta.ino()))),
         () if file_type.is_fifo() => Kind::Other("FIFO"),
         () if file_type.is_socket() => Kind::Other("socket"),

@@ -19,6 +19,7 @@ use rustix::event::{EventfdFlags, PollFlags, eventfd};
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::{Dry, Item, KnownBound, RecordRange, ending};
 use crate::hdfs::Cluster;
@@ -102,7 +103,7 @@ impl Ahead {
                     Err(TryRecvError::Empty) => {}
                 }
             }
-            wait_for(watch, &*self.wake, PollFlags::IN).map_err(Dry::Halted)?;
+            wait_for(watch, &*self.wake, PollFlags::IN, None).map_err(Dry::Halted)?;
             let _ = rustix::io::read(&*self.wake, &mut [0; 8]);
         }
     }
@@ -294,10 +295,11 @@ impl RemoteFile {
         let (offset, len) = (position(range.start), position(range.end - range.start));
         loop {
             let reader = Arc::clone(&*self.reader.lock().await);
-            match reader.read_range(offset, len).await {
-                Ok(bytes) if bytes.len() == len => return Ok(bytes.into()),
-                Ok(_) => patience.after(short()).await?,
-                Err(error) => patience.after(error).await?,
+            match timeout(patience.left(), reader.read_range(offset, len)).await {
+                Ok(Ok(bytes)) if bytes.len() == len => return Ok(bytes.into()),
+                Ok(Ok(_)) => patience.after(short()).await?,
+                Ok(Err(error)) => patience.after(error).await?,
+                Err(_) => return Err(patience.give_up().into()),
             }
             self.reopen(&reader).await?;
         }
@@ -311,13 +313,18 @@ impl RemoteFile {
             let len = position(range.end - range.start);
             let mut stream = std::pin::pin!(reader.read_range_stream(position(range.start), len));
             let error = loop {
-                match stream.next().await {
+                let Ok(next) = timeout(patience.left(), stream.next()).await else {
+                    let _ = packets.send(Err(patience.give_up().into())).await;
+                    return;
+                };
+                match next {
                     Some(Ok(packet)) => {
                         range.start += packet.len() as u64;
-                        patience.renew();
                         if packets.send(Ok(packet)).await.is_err() {
                             return;
                         }
+                        // Only now: waiting for the reader is not waiting for HDFS.
+                        patience.renew();
                     }
                     Some(Err(error)) => break error,
                     None if range.is_empty() => return,

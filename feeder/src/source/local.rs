@@ -3,16 +3,17 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::sync::Arc;
 
 use forebay_record::Format;
 use forebay_split::Span;
 use rustix::fs::{Advice, OFlags, fadvise};
 
-use super::{Item, KnownBound, RecordRange, ending, run_ending, run_search};
+use super::{Dry, Item, KnownBound, RecordRange, ending, run_ending, run_search};
 use crate::SourceError;
 use crate::plan::{Place, Plan};
+use crate::sink::{Watch, is_wanted};
 
 /// An open file of the plan.
 pub(crate) struct LocalFile<'p> {
@@ -37,6 +38,9 @@ impl<'p> LocalFile<'p> {
         let file = File::options().read(true).custom_flags(no_wait).open(path).map_err(failed)?;
         let meta = file.metadata().map_err(failed)?;
         if !meta.is_file() {
+            return Err(SourceError::Replaced { path: name });
+        }
+        if planned.identity.is_some_and(|identity| identity != (meta.dev(), meta.ino())) {
             return Err(SourceError::Replaced { path: name });
         }
         let end = meta.len();
@@ -67,18 +71,22 @@ impl<'p> LocalFile<'p> {
         SourceError::Shrank { path: self.name.clone(), planned: self.len, end }
     }
 
-    fn bound(&mut self, at: u64) -> Result<u64, SourceError> {
+    fn bound(&mut self, at: u64, watch: &Watch) -> Result<u64, Dry> {
         if let Some(offset) = self.known.get(at) {
             return Ok(offset);
         }
         let search = self.known.search(self.format, at, self.len);
-        let bound = run_search(search, |range, buffer| self.read(range, buffer))?;
+        // A search may have to cross a very long line.
+        let bound = run_search(search, |range, buffer| {
+            is_wanted(watch).map_err(Dry::Halted)?;
+            self.read(range, buffer).map_err(Dry::from)
+        })?;
         self.known.set(at, bound);
         Ok(bound.offset)
     }
 
-    fn range(&mut self, span: Span) -> Result<RecordRange, SourceError> {
-        let bytes = self.bound(span.start)?..self.bound(span.end)?;
+    fn range(&mut self, span: Span, watch: &Watch) -> Result<RecordRange, Dry> {
+        let bytes = self.bound(span.start, watch)?..self.bound(span.end, watch)?;
         let append = match ending(self.format, &bytes, self.len) {
             Some(ending) => run_ending(ending, |range, buffer| self.read(range, buffer))?,
             None => Vec::new(),
@@ -95,14 +103,14 @@ pub(crate) struct LocalRange<'p> {
 }
 
 impl<'p> LocalRange<'p> {
-    pub(crate) fn new(mut file: LocalFile<'p>, span: Span) -> Result<Self, SourceError> {
-        let range = file.range(span)?;
+    pub(crate) fn new(mut file: LocalFile<'p>, span: Span, watch: &Watch) -> Result<Self, Dry> {
+        let range = file.range(span, watch)?;
         Ok(Self { file, range, given: 0 })
     }
 
     /// Goes on with another span of the same file.
-    pub(crate) fn restart(&mut self, span: Span) -> Result<(), SourceError> {
-        self.range = self.file.range(span)?;
+    pub(crate) fn restart(&mut self, span: Span, watch: &Watch) -> Result<(), Dry> {
+        self.range = self.file.range(span, watch)?;
         self.given = 0;
         Ok(())
     }

@@ -15,8 +15,8 @@ use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, getpid, pidfd_open
 
 use crate::Stop;
 
-/// All living descendants of this process.
-pub(crate) fn descendants() -> Vec<Pid> {
+/// All living descendants of this process, without `strangers` (children that it had before) and theirs.
+pub(crate) fn descendants(strangers: &[Pid]) -> Vec<Pid> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     for process in processes().filter(|process| !process.is_dead) {
         children.entry(process.parent).or_default().push(process.id);
@@ -25,8 +25,10 @@ pub(crate) fn descendants() -> Vec<Pid> {
     let mut open = vec![own_id()];
     while let Some(pid) = open.pop() {
         for child in children.remove(&pid).unwrap_or_default() {
-            family.extend(Pid::from_raw(child));
-            open.push(child);
+            if let Some(id) = Pid::from_raw(child).filter(|id| !strangers.contains(id)) {
+                family.push(id);
+                open.push(child);
+            }
         }
     }
     family
@@ -48,12 +50,15 @@ fn processes() -> impl Iterator<Item = Process> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(process)
 }
 
-/// `/proc/PID/stat` reads `pid (name) state parent …`, and a name may hold parentheses.
+/// `/proc/PID/stat` reads `pid (name) state parent …`, and a name may hold parentheses. A process whose first
+/// thread has ended looks like a zombie, and is none while others of its threads (field 20) live.
 fn process(id: i32) -> Option<Process> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    let is_dead = matches!(fields.next()?, "Z" | "X");
-    Some(Process { id, parent: fields.next()?.parse().ok()?, is_dead })
+    let ended = matches!(fields.next()?, "Z" | "X");
+    let parent = fields.next()?.parse().ok()?;
+    let threads: u32 = fields.nth(15)?.parse().ok()?;
+    Some(Process { id, parent, is_dead: ended && threads <= 1 })
 }
 
 /// Opens every pipe that a member of the family writes to, once more.
