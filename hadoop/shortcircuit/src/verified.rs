@@ -1,0 +1,345 @@
+//! Verified stretches of a local replica, without a copy on the way to the reader.
+//!
+//! A stretch of the block file is spliced into a pipe of our own, the *held* one: from then on the pipe, not the
+//! page cache, owns what will be delivered. `tee` puts the same pages into a second pipe, from which they are
+//! read and checked. Only then does the stretch move on, pipe to pipe. So the bytes verified are the bytes
+//! delivered whatever the kernel does in between: nothing is read from the disk again, it does not matter
+//! whether `splice` shares pages or copies them, and a block file that is truncated is a short read here, never
+//! a fault (nothing is mapped). The one exception: who overwrites a block file in place, after the check and
+//! before the reader takes the bytes, changes pages that the pipe only refers to. HDFS never does.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice, tee};
+
+use crate::checksum::CHECKSUM_LEN;
+use crate::meta::{ChecksumType, HEADER_LEN, MetaHeader};
+
+/// Pipe size asked for: what the kernel allows a user without privileges.
+const PIPE_SIZE: usize = 1 << 20;
+const PAGE: usize = 4096;
+/// Read at once to be checked: stays in the second-level cache between the copy and the check.
+const LOOK: usize = 64 << 10;
+/// Meta file bytes read at once: checksums of 8 MiB at 512 bytes per checksum.
+const SUMS: usize = 64 << 10;
+
+/// What is known of a replica's two files.
+#[derive(Debug, Clone, Copy)]
+pub struct ReplicaFiles<'r> {
+    /// The block file.
+    pub block: &'r File,
+    /// The meta file.
+    pub meta: &'r File,
+    /// The meta file's header.
+    pub header: MetaHeader,
+    /// Bytes of the block that readers may see.
+    pub len: u64,
+}
+
+impl ReplicaFiles<'_> {
+    /// Bytes per checksum.
+    fn chunk(&self) -> usize {
+        usize::try_from(self.header.bytes_per_checksum).unwrap_or(usize::MAX).max(1)
+    }
+
+    fn mismatch(&self, at: u64) -> VerifyError {
+        VerifyError::Mismatch { at, last_partial: at + self.chunk() as u64 > self.len }
+    }
+}
+
+/// Why a stretch cannot be delivered from this replica.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The bytes do not match their checksum.
+    #[error("the checksum of the chunk at byte {at} does not match")]
+    Mismatch {
+        /// Offset in the block of the first chunk that differs.
+        at: u64,
+        /// The chunk is the block's last and a partial one: an append that is under way looks like this, too.
+        last_partial: bool,
+    },
+    /// A file ends before it should.
+    #[error("the {file} file ends at byte {end}")]
+    Short {
+        /// `block` or `meta`.
+        file: &'static str,
+        /// Its length.
+        end: u64,
+    },
+    /// A read or a splice failed.
+    #[error("cannot read the {file} file: {source}")]
+    Read {
+        /// `block` or `meta`.
+        file: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Reads `[at, at + out.len())` of the block into memory, and verifies what was read. For the few bytes around a
+/// split's bounds, and for readers that want the bytes in memory anyway.
+pub fn read_verified(
+    files: ReplicaFiles<'_>,
+    at: u64,
+    out: &mut [u8],
+    verify: bool,
+) -> Result<(), VerifyError> {
+    let check = verify && files.header.checksum != ChecksumType::Null;
+    let chunk = if check { files.chunk() as u64 } else { 1 };
+    let from = at - at % chunk;
+    let end = at + out.len() as u64;
+    let to = end.next_multiple_of(chunk).min(files.len.max(end));
+    let mut bytes = vec![0; usize::try_from(to - from).unwrap_or(usize::MAX)];
+    read_exact(files.block, "block", from, &mut bytes)?;
+    if check {
+        let mut sums = Sums::default();
+        let count = bytes.len().div_ceil(files.chunk());
+        sums.load(files, from / chunk, count, count)?;
+        if let Some(bad) =
+            files.header.checksum.first_mismatch(&bytes, sums.from(from / chunk), files.chunk())
+        {
+            return Err(files.mismatch(from + bad as u64 * chunk));
+        }
+    }
+    let skip = usize::try_from(at - from).unwrap_or(usize::MAX);
+    out.copy_from_slice(&bytes[skip..skip + out.len()]);
+    Ok(())
+}
+
+fn read_exact(file: &File, name: &'static str, at: u64, out: &mut [u8]) -> Result<(), VerifyError> {
+    file.read_exact_at(out, at).map_err(|source| match (source.kind(), file.metadata()) {
+        (io::ErrorKind::UnexpectedEof, Ok(meta)) => VerifyError::Short { file: name, end: meta.len() },
+        _ => VerifyError::Read { file: name, source },
+    })
+}
+
+/// The two pipes, and room to look at what is in them. One per delivering thread.
+#[derive(Debug)]
+pub struct Verifier {
+    held: (OwnedFd, OwnedFd),
+    looked_at: (OwnedFd, OwnedFd),
+    capacity: usize,
+    look: Vec<u8>,
+    sums: Sums,
+    /// Bytes behind the last stretch that are still in the held pipe.
+    surplus: usize,
+}
+
+/// Checksums read last, so that a meta file is read in large pieces. Belongs to one replica at a time: the
+/// caller says [`Verifier::forget`] when it goes on to another.
+#[derive(Debug, Default)]
+struct Sums {
+    bytes: Vec<u8>,
+    /// Index of the first checksum in `bytes`.
+    first: u64,
+}
+
+impl Verifier {
+    /// Makes the pipes. Where the kernel grants only small ones, stretches are shorter.
+    pub fn new() -> io::Result<Self> {
+        let pipe = || -> io::Result<(OwnedFd, OwnedFd, usize)> {
+            let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+            let mut size = PIPE_SIZE;
+            while size > fcntl_getpipe_size(&write)? && fcntl_setpipe_size(&write, size).is_err() {
+                size /= 2;
+            }
+            let size = fcntl_getpipe_size(&write)?;
+            Ok((read, write, size))
+        };
+        let ((held_read, held_write, a), (look_read, look_write, b)) = (pipe()?, pipe()?);
+        // A stretch that begins and ends within pages takes a page more than its length.
+        let capacity = a.min(b).saturating_sub(2 * PAGE).max(PAGE);
+        Ok(Self {
+            held: (held_read, held_write),
+            looked_at: (look_read, look_write),
+            capacity,
+            look: vec![0; LOOK],
+            sums: Sums::default(),
+            surplus: 0,
+        })
+    }
+
+    /// Chunks of this length can be checked: at least one fits into the pipe.
+    pub fn can_check(&self, chunk: usize) -> bool {
+        chunk <= self.capacity
+    }
+
+    /// Takes the next stretch of `[at, end)` of the block into the held pipe and verifies it. Gives its length;
+    /// that many bytes can be spliced from [`Verifier::held`], and all of them must be before the next call.
+    /// After an error nothing is held.
+    pub fn hold(
+        &mut self,
+        files: ReplicaFiles<'_>,
+        at: u64,
+        end: u64,
+        verify: bool,
+    ) -> Result<usize, VerifyError> {
+        let check = verify && files.header.checksum != ChecksumType::Null;
+        let chunk = if check { files.chunk() as u64 } else { 1 };
+        let from = at - at % chunk;
+        let most = (self.capacity as u64 - self.capacity as u64 % chunk).max(chunk);
+        // Up to the end of the chunk in which `end` lies, but not beyond the block.
+        let to = end.next_multiple_of(chunk).min(files.len).min(from + most);
+        let len = usize::try_from(to - from).unwrap_or(self.capacity);
+        let surplus = std::mem::take(&mut self.surplus);
+        self.discard(surplus)?;
+        if let Err(error) = self.hold_and_check(files, from, len, check) {
+            self.empty();
+            return Err(error);
+        }
+        // What was needed only for its checksum.
+        self.discard(usize::try_from(at - from).unwrap_or(0))?;
+        self.surplus = usize::try_from(to.saturating_sub(end)).unwrap_or(0);
+        Ok(usize::try_from(to.min(end) - at).unwrap_or(0))
+    }
+
+    /// The pipe that holds the verified stretch.
+    pub fn held(&self) -> BorrowedFd<'_> {
+        self.held.0.as_fd()
+    }
+
+    /// Forgets the last replica's checksums.
+    pub fn forget(&mut self) {
+        self.sums = Sums::default();
+    }
+
+    fn hold_and_check(
+        &mut self,
+        files: ReplicaFiles<'_>,
+        from: u64,
+        len: usize,
+        check: bool,
+    ) -> Result<(), VerifyError> {
+        let (mut offset, mut left) = (from, len);
+        while left > 0 {
+            let moved =
+                retry(|| splice(files.block, Some(&mut offset), &self.held.1, None, left, SpliceFlags::MOVE));
+            match moved {
+                Ok(0) => return Err(VerifyError::Short { file: "block", end: offset }),
+                Ok(n) => left -= n,
+                Err(error) => return Err(VerifyError::Read { file: "block", source: error.into() }),
+            }
+        }
+        if check { self.check(files, from, len) } else { Ok(()) }
+    }
+
+    /// Compares what is held with the checksums, through the second pipe.
+    fn check(&mut self, files: ReplicaFiles<'_>, from: u64, len: usize) -> Result<(), VerifyError> {
+        let mut shown = 0;
+        while shown < len {
+            // Both pipes have room for the whole stretch, and one `tee` sees all of it.
+            shown = retry(|| tee(&self.held.0, &self.looked_at.1, len, SpliceFlags::empty()))
+                .map_err(pipe_failed)?;
+            if shown < len {
+                return Err(pipe_failed(Errno::IO));
+            }
+        }
+        let per_look = (LOOK / files.chunk()).max(1) * files.chunk();
+        self.look.resize(per_look, 0);
+        let (mut at, end) = (from, from + len as u64);
+        while at < end {
+            let want = usize::try_from(end - at).map_or(per_look, |left| left.min(per_look));
+            let mut filled = 0;
+            while filled < want {
+                filled += retry(|| rustix::io::read(&self.looked_at.0, &mut self.look[filled..want]))
+                    .map_err(pipe_failed)?;
+            }
+            self.sums.load(
+                files,
+                at / files.chunk() as u64,
+                want.div_ceil(files.chunk()),
+                SUMS / CHECKSUM_LEN,
+            )?;
+            let sums = self.sums.from(at / files.chunk() as u64);
+            if let Some(bad) = files.header.checksum.first_mismatch(&self.look[..want], sums, files.chunk()) {
+                return Err(files.mismatch(at + (bad * files.chunk()) as u64));
+            }
+            at += want as u64;
+        }
+        Ok(())
+    }
+
+    /// Drops bytes from the front of the held pipe.
+    fn discard(&mut self, mut len: usize) -> Result<(), VerifyError> {
+        while len > 0 {
+            let want = len.min(self.look.len());
+            len -= retry(|| rustix::io::read(&self.held.0, &mut self.look[..want])).map_err(pipe_failed)?;
+        }
+        Ok(())
+    }
+
+    /// Empties both pipes after a failure.
+    fn empty(&mut self) {
+        self.surplus = 0;
+        for pipe in [&self.held.0, &self.looked_at.0] {
+            while rustix::io::ioctl_fionread(pipe).is_ok_and(|fill| fill > 0) {
+                if !matches!(rustix::io::read(pipe, &mut self.look), Ok(n) if n > 0) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl Sums {
+    /// Makes sure that `count` checksums from index `first` are in memory; reads `ahead` of them if it reads.
+    fn load(
+        &mut self,
+        files: ReplicaFiles<'_>,
+        first: u64,
+        count: usize,
+        ahead: usize,
+    ) -> Result<(), VerifyError> {
+        let have = (self.bytes.len() / CHECKSUM_LEN) as u64;
+        if first >= self.first && first + count as u64 <= self.first + have {
+            return Ok(());
+        }
+        let offset = HEADER_LEN + first * CHECKSUM_LEN as u64;
+        self.bytes.resize(ahead.max(count) * CHECKSUM_LEN, 0);
+        self.first = first;
+        let mut filled = 0;
+        while filled < self.bytes.len() {
+            match files.meta.read_at(&mut self.bytes[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => {
+                    self.bytes.clear();
+                    return Err(VerifyError::Read { file: "meta", source });
+                }
+            }
+        }
+        self.bytes.truncate(filled - filled % CHECKSUM_LEN);
+        if self.bytes.len() < count * CHECKSUM_LEN {
+            self.bytes.clear();
+            return Err(VerifyError::Short { file: "meta", end: offset + filled as u64 });
+        }
+        Ok(())
+    }
+
+    fn from(&self, index: u64) -> &[u8] {
+        let skip = usize::try_from(index - self.first).unwrap_or(usize::MAX).saturating_mul(CHECKSUM_LEN);
+        self.bytes.get(skip..).unwrap_or_default()
+    }
+}
+
+fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            result => return result,
+        }
+    }
+}
+
+fn pipe_failed(error: Errno) -> VerifyError {
+    VerifyError::Read { file: "held", source: error.into() }
+}
+
+#[cfg(test)]
+#[path = "verified/tests.rs"]
+mod tests;

@@ -1,0 +1,52 @@
+//! `Security.proto`: tokens and credentials as messages. Their debug output is redacted by hand.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub(crate) struct TokenProto {
+    #[prost(bytes = "bytes", required, tag = "1")]
+    pub(crate) identifier: Bytes,
+    #[prost(bytes = "bytes", required, tag = "2")]
+    pub(crate) password: Bytes,
+    #[prost(string, required, tag = "3")]
+    pub(crate) kind: String,
+    #[prost(string, required, tag = "4")]
+    pub(crate) service: String,
+}
+
+impl fmt::Debug for TokenProto {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenProto")
+            .field("kind", &self.kind)
+            .field("service", &self.service)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub(super) struct CredentialsKvProto {
+    #[prost(string, required, tag = "1")]
+    pub(super) alias: String,
+    #[prost(message, optional, tag = "2")]
+    pub(super) token: Option<TokenProto>,
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub(super) secret: Option<Bytes>,
+}
+
+impl fmt::Debug for CredentialsKvProto {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CredentialsKvProto").field("alias", &self.alias).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct CredentialsProto {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) tokens: Vec<CredentialsKvProto>,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) secrets: Vec<CredentialsKvProto>,
+}

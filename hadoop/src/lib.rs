@@ -1,0 +1,26 @@
+//! Hadoop's wire protocol, native: configuration, IPC with its logins, token files, and the NameNode's block locations.
+//!
+//! What it is for: to learn where a file's blocks lie, with the tokens to read them, without a JVM. It is not a file
+//! system client: reading and writing through DataNodes is left to others.
+//!
+//! - [`conf`]: site files as Hadoop reads them; [`conf::keys`] lists every key read here;
+//! - [`ipc`]: Hadoop IPC version 9 over tokio, with fail-over between servers under one deadline;
+//! - [`sasl`]: logins by delegation token, and the seam for other mechanisms;
+//! - [`credentials`]: token files;
+//! - [`namenode`]: block locations, file status, bad blocks, delegation tokens.
+
+pub mod conf;
+pub mod credentials;
+pub mod ipc;
+pub mod namenode;
+pub mod sasl;
+
+pub use conf::{ConfError, Configuration};
+pub use credentials::{Credentials, Token};
+pub use ipc::{IpcError, RemoteError};
+pub use namenode::NameNode;
+
+/// The page's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
