@@ -62,6 +62,7 @@ Without COMMAND, bytes go to standard output, and only the exit status tells a f
 
 /// Feed records to a command's standard input, or to standard output
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(after_help = format!("{FEED_EXAMPLES}\n\n{EXIT_CODES}"))]
 pub(crate) struct FeedArgs {
     /// Files, folders (recursive) or globs: a local path, file://, hdfs://, or hdfs:/// for the configured
@@ -105,6 +106,10 @@ pub(crate) struct FeedArgs {
     /// Add a CRC32C of each split's delivered bytes to the report (they then pass through user space)
     #[arg(long)]
     pub(crate) report_checksums: bool,
+
+    /// Do not compare HDFS replicas of this host with their checksums (what comes over the network always is)
+    #[arg(long)]
+    pub(crate) no_verify: bool,
 
     /// Seconds to go on trying when HDFS does not answer
     #[arg(long, value_name = "SECONDS", default_value_t = forebay_feeder::DEFAULT_HDFS_TIMEOUT.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86400))]

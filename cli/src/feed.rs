@@ -135,6 +135,7 @@ impl<'a> Run<'a> {
             line_ending: args.line_ending.into(),
             epochs: args.epochs,
             checksums: args.report_checksums,
+            verify: !args.no_verify,
         };
         let (stop, meter) = (Arc::new(stop), Arc::default());
         Ok(Self { args, talk, plan, settings, stop, meter, delivered: Delivered::default() })
@@ -236,6 +237,8 @@ impl<'a> Run<'a> {
     fn report(self, outcome: Outcome, facts: SinkFacts) -> Report {
         let mut report = Report::new(self.plan, self.args.epochs, outcome, self.meter.snapshot());
         (report.pipe_size, report.notes) = (facts.pipe_size, facts.notes);
+        (report.local_bytes, report.local_bytes_verified) = self.meter.local_bytes();
+        report.remote_bytes = self.meter.remote_bytes();
         report.split_checksums = self.delivered.splits;
         report
     }

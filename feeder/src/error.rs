@@ -235,6 +235,22 @@ pub enum SourceError {
         /// Where it ends now.
         end: u64,
     },
+    /// A replica does not match its checksums, and no other one could be read.
+    #[error(
+        "{path} is corrupt at byte {at}: block {block} on {host} does not match its checksum there, and no other replica could be read: {others}. Run hdfs fsck on the file and restore it"
+    )]
+    Corrupt {
+        /// The file.
+        path: String,
+        /// The block, as Hadoop's logs have it.
+        block: String,
+        /// The DataNode of the replica.
+        host: String,
+        /// Offset in the file of the first bad chunk.
+        at: u64,
+        /// What came of the other replicas.
+        others: String,
+    },
     /// HDFS said no, or nothing.
     #[error(transparent)]
     Hdfs(#[from] HdfsError),

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use forebay_record::{Format, LfRewriter, Seam, Terminator};
+use forebay_shortcircuit::{Verifier, VerifyError, read_verified};
 
 use crate::checksum::Crc32c;
 use crate::delivered::Delivered;
 use crate::plan::Plan;
 use crate::report::SplitReport;
 use crate::sink::{Halt, Sink, Watch, is_wanted};
-use crate::source::{Dry, Item, RecordRange, Source};
-use crate::{FeedError, Meter, SourceError};
+use crate::source::{Dry, Item, LocalPiece, RecordRange, Source};
+use crate::{DeliveryError, FeedError, Meter, SourceError};
 
 /// What stands at the end of a delivered line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,11 +36,14 @@ pub struct Settings {
     pub epochs: u64,
     /// Keep a CRC32C of each delivered split. Costs a pass over the bytes in user space.
     pub checksums: bool,
+    /// Compare replicas of this host with HDFS's own checksums before their bytes go on. What comes over the
+    /// network is always compared.
+    pub verify: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { line_ending: LineEnding::Keep, epochs: 1, checksums: false }
+        Self { line_ending: LineEnding::Keep, epochs: 1, checksums: false, verify: true }
     }
 }
 
@@ -97,6 +101,11 @@ pub fn feed(
     }
 }
 
+/// Bytes read at once where they have to be seen.
+const MEMORY: usize = 256 << 10;
+/// Bytes of a replica handed over between two looks at whether it is still valid, where nothing is verified.
+const UNVERIFIED: u64 = 8 << 20;
+
 struct Delivery<'a> {
     plan: &'a Plan,
     sink: &'a mut Sink,
@@ -114,6 +123,9 @@ struct Delivery<'a> {
     at_begin: bool,
     last: u8,
     delivered_before: u64,
+    verify: bool,
+    /// Made when the first local replica is delivered.
+    verifier: Option<Verifier>,
 }
 
 impl<'a> Delivery<'a> {
@@ -146,11 +158,13 @@ impl<'a> Delivery<'a> {
             at_begin: false,
             last: 0,
             delivered_before: 0,
+            verify: settings.verify,
+            verifier: None,
         }
     }
 
-    fn run(&mut self, settings: &Settings, meter: &Meter) -> Result<(), Dry> {
-        let mut source = Source::new(self.plan, settings.epochs, settings.checksums);
+    fn run(&mut self, settings: &Settings, meter: &Arc<Meter>) -> Result<(), Dry> {
+        let mut source = Source::new(self.plan, settings.epochs, settings.checksums, meter, settings.verify);
         loop {
             let sink = &*self.sink;
             match source.next(self.watch, |name, file| sink.refuse_input(name, file))? {
@@ -166,6 +180,11 @@ impl<'a> Delivery<'a> {
                     self.stored(&file, bytes, meter).map_err(Dry::Halted)?;
                 }
                 Some(Item::Bytes(bytes)) => self.bytes(&bytes).map_err(Dry::Halted)?,
+                Some(Item::Local(piece)) => match self.local(&piece, meter) {
+                    Ok(()) => {}
+                    Err(Stuck::Halted(halt)) => return Err(Dry::Halted(halt)),
+                    Err(Stuck::BadReplica { at, error }) => source.go_around(&piece, at, &error),
+                },
                 Some(Item::End) => {
                     self.end(meter).map_err(Dry::Halted)?;
                     if let Some(size) = self.sink.pipe_size() {
@@ -201,7 +220,7 @@ impl<'a> Delivery<'a> {
     }
 
     fn stored_through_memory(&mut self, file: &File, bytes: Range<u64>) -> Result<(), Halt> {
-        let mut buffer = vec![0; 256 << 10];
+        let mut buffer = vec![0; MEMORY];
         let mut at = bytes.start;
         while at < bytes.end {
             let want = usize::try_from(bytes.end - at).map_or(buffer.len(), |n| n.min(buffer.len()));
@@ -214,6 +233,62 @@ impl<'a> Delivery<'a> {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Halt::FileFailed(at, error)),
             }
+        }
+        Ok(())
+    }
+
+    /// A part of an HDFS replica of this host: verified, and moved without a copy unless its bytes have to be seen.
+    fn local(&mut self, piece: &LocalPiece, meter: &Meter) -> Result<(), Stuck> {
+        let files = piece.block.files();
+        let Range { start, end } = piece.bytes;
+        let through_memory = self.rewriter.is_some() || self.crc.is_some();
+        let mut first = [0];
+        if self.at_begin && self.terminator.is_some() && !through_memory {
+            read_verified(files, start, &mut first, self.verify).map_err(|error| bad(start, error))?;
+            self.before(first[0])?;
+        }
+        let mut verifier = match self.verifier.take() {
+            Some(verifier) => verifier,
+            None => Verifier::new().map_err(|e| Halt::Failed(DeliveryError::Wait(e)))?,
+        };
+        verifier.forget();
+        let (mut at, mut memory) = (start, Vec::new());
+        while at < end {
+            if !piece.block.replica.is_valid() {
+                let gone = std::io::ErrorKind::StaleNetworkFileHandle.into();
+                return Err(bad(at, VerifyError::Read { file: "block", source: gone }));
+            }
+            let moved = if through_memory {
+                memory.resize(usize::try_from(end - at).map_or(MEMORY, |left| left.min(MEMORY)), 0);
+                read_verified(files, at, &mut memory, self.verify).map_err(|error| bad(at, error))?;
+                self.bytes(&memory)?;
+                memory.len()
+            } else if !self.verify {
+                // Nothing to wait for before it may go on: straight into the reader's pipe, some of it at a time.
+                let some = (end - at).min(UNVERIFIED);
+                match self.sink.deliver_file(self.watch, files.block, at, some) {
+                    Ok(()) => usize::try_from(some).unwrap_or(usize::MAX),
+                    Err(Halt::FileEnded(end)) => {
+                        return Err(bad(end, VerifyError::Short { file: "block", end }));
+                    }
+                    Err(Halt::FileFailed(at, source)) => {
+                        return Err(bad(at, VerifyError::Read { file: "block", source }));
+                    }
+                    Err(halt) => return Err(halt.into()),
+                }
+            } else {
+                let held = verifier.hold(files, at, end, self.verify).map_err(|error| bad(at, error))?;
+                self.sink.deliver_held(self.watch, verifier.held(), held)?;
+                held
+            };
+            at += moved as u64;
+            meter.local.fetch_add(moved as u64, Relaxed);
+            meter.verified.fetch_add(if self.verify { moved as u64 } else { 0 }, Relaxed);
+        }
+        self.verifier = Some(verifier);
+        if self.terminator.is_some() && !through_memory && start < end {
+            // Has just been verified as part of what was moved.
+            self.last = byte_at(files.block, end - 1)?;
         }
         Ok(())
     }
@@ -295,6 +370,26 @@ impl<'a> Delivery<'a> {
     fn file_len(&self) -> u64 {
         self.range.as_ref().map_or(0, |range| self.plan.files[range.span.file].len)
     }
+}
+
+/// Why a local piece cannot be delivered.
+enum Stuck {
+    Halted(Halt),
+    /// From this offset in the block on.
+    BadReplica {
+        at: u64,
+        error: VerifyError,
+    },
+}
+
+impl From<Halt> for Stuck {
+    fn from(halt: Halt) -> Self {
+        Self::Halted(halt)
+    }
+}
+
+fn bad(at: u64, error: VerifyError) -> Stuck {
+    Stuck::BadReplica { at, error }
 }
 
 fn byte_at(file: &File, offset: u64) -> Result<u8, Halt> {

@@ -8,6 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use forebay_hadoop::namenode::LocatedBlocks;
+use forebay_hadoop::{Configuration, NameNode};
+use forebay_shortcircuit::{Reason, Settings, ShortCircuit};
 use hdfs_native::client::FileStatus;
 use hdfs_native::{Client, ClientBuilder, HdfsError as NativeError};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -15,6 +18,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use self::conf::SiteFiles;
 use crate::error::server_message;
 use crate::listing::{FileFacts, Kind, Namespace};
+use crate::source::hdfs::{Local, LocalBlock, Remote};
 use crate::{HdfsError, PlanError};
 
 /// How long an operation is tried before the feed gives up.
@@ -72,7 +76,9 @@ impl Hdfs {
             origin,
             source,
         })?;
-        let cluster = Arc::new(Cluster { client, uri, namenodes, timeout: self.timeout, handle });
+        let (namenode, local) = native(&authority, self.timeout);
+        let timeout = self.timeout;
+        let cluster = Arc::new(Cluster { client, uri, namenodes, timeout, handle, namenode, local });
         self.clusters.insert(authority, Arc::clone(&cluster));
         Ok(cluster)
     }
@@ -114,6 +120,27 @@ fn connect(authority: &str, handle: &Handle, timeout: Duration) -> Result<Client
     }
 }
 
+/// What Forebay speaks itself: the NameNode's locations, and descriptors from DataNodes of this host. Where the
+/// configuration does not allow it, the network serves.
+fn native(authority: &str, timeout: Duration) -> (Option<NameNode>, Local) {
+    let conf = match Configuration::load() {
+        Ok(conf) => conf,
+        Err(error) => {
+            tracing::warn!(%error, "reading everything over the network");
+            return (None, Local::new(None));
+        }
+    };
+    let settings = Settings::from_conf(&conf)
+        .inspect_err(|error| tracing::warn!(%error, "short-circuit reads are off"))
+        .unwrap_or_default();
+    let short_circuit = settings.socket_path.is_some().then(|| ShortCircuit::new(settings));
+    let namenode = NameNode::connect(&conf, authority)
+        .inspect_err(|error| tracing::warn!(%error, "reading everything over the network"))
+        .ok()
+        .map(|namenode| namenode.with_deadline(timeout));
+    (namenode, Local::new(short_circuit))
+}
+
 /// One HDFS.
 #[derive(Debug)]
 pub(crate) struct Cluster {
@@ -124,9 +151,40 @@ pub(crate) struct Cluster {
     namenodes: Vec<String>,
     timeout: Duration,
     handle: Handle,
+    /// Our own client of the NameNode, for block locations; without it everything comes over the network.
+    namenode: Option<NameNode>,
+    local: Local,
 }
 
 impl Cluster {
+    /// Where a file's blocks are, or why nobody knows.
+    pub(crate) async fn locations(&self, path: &str) -> Result<LocatedBlocks, Remote> {
+        if !self.local.is_on() {
+            return Err(Remote::NotOpened(Reason::Off));
+        }
+        let namenode = self.namenode.as_ref().ok_or(Remote::NoLocations)?;
+        namenode.block_locations(path, 0, i64::MAX.cast_unsigned()).await.map_err(|error| {
+            tracing::info!(path, %error, "no block locations, reading over the network");
+            Remote::NoLocations
+        })
+    }
+
+    /// Opens replicas of this host.
+    pub(crate) fn local(&self) -> &Local {
+        &self.local
+    }
+
+    /// Tells the NameNode of a corrupt replica, and does not wait for the answer.
+    pub(crate) fn report_corrupt(self: &Arc<Self>, path: &str, block: &LocalBlock) {
+        let Some(namenode) = self.namenode.clone() else { return };
+        let (path, bad) = (self.address(path), block.located.with_replicas(|replica| block.is_at(replica)));
+        self.handle.spawn(async move {
+            if let Err(error) = namenode.report_bad_blocks(&[bad]).await {
+                tracing::warn!(path, %error, "cannot report a corrupt replica to the NameNode");
+            }
+        });
+    }
+
     /// The full address of a path.
     pub(crate) fn address(&self, path: &str) -> String {
         format!("{}{path}", self.uri)

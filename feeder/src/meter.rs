@@ -1,8 +1,9 @@
 //! Who waits for whom: counted where a wait is known, sampled where only the pipe can tell.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,12 @@ pub struct Meter {
     ready: AtomicBool,
     samples: AtomicU64,
     empty_samples: AtomicU64,
+    /// Bytes delivered from HDFS replicas of this host.
+    pub(crate) local: AtomicU64,
+    /// Bytes of these that were compared with their checksums, and so read.
+    pub(crate) verified: AtomicU64,
+    /// Bytes that came, or are to come, over the network, by reason.
+    remote: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 /// Who limits a feed.
@@ -104,6 +111,21 @@ impl Meter {
     pub(crate) fn moved(&self, n: usize) {
         self.delivered.fetch_add(n as u64, Relaxed);
         self.ready.store(false, Relaxed);
+    }
+
+    /// `bytes` come over the network because of `reason`.
+    pub(crate) fn remote(&self, reason: &'static str, bytes: u64) {
+        *self.remote.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += bytes;
+    }
+
+    /// Which bytes came over the network, by reason.
+    pub fn remote_bytes(&self) -> BTreeMap<&'static str, u64> {
+        self.remote.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Bytes delivered from HDFS replicas of this host, and those of them that were verified.
+    pub fn local_bytes(&self) -> (u64, u64) {
+        (self.local.load(Relaxed), self.verified.load(Relaxed))
     }
 
     /// Reads all counters.

@@ -1,5 +1,6 @@
 //! What a feed did, for people (`Display`) and for machines (`Serialize`).
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -75,6 +76,12 @@ pub struct Report {
     /// Bytes, seconds, waits, verdict.
     #[serde(flatten)]
     pub figures: Snapshot,
+    /// Bytes from HDFS replicas of this host, handed over without the network.
+    pub local_bytes: u64,
+    /// Bytes of these that were compared with HDFS's checksums.
+    pub local_bytes_verified: u64,
+    /// Bytes from HDFS over the network, by the reason why not from a replica of this host.
+    pub remote_bytes: BTreeMap<&'static str, u64>,
     /// Highest resident memory of this process, in bytes (`VmHWM`).
     pub peak_memory_bytes: u64,
     /// The pipe's size, if the output is a pipe.
@@ -101,6 +108,9 @@ impl Report {
             splits_of_all_shares: plan.total_splits(),
             planned_bytes: plan.bytes(),
             figures,
+            local_bytes: 0,
+            local_bytes_verified: 0,
+            remote_bytes: BTreeMap::new(),
             peak_memory_bytes: peak_memory(),
             pipe_size: None,
             worker_status: None,
@@ -168,6 +178,12 @@ impl fmt::Display for Report {
             bytes(self.peak_memory_bytes),
             bytes(figures.bytes_copied)
         )?;
+        if self.local_bytes > 0 || !self.remote_bytes.is_empty() {
+            write!(f, "\nfrom HDFS: {} from replicas of this host", bytes(self.local_bytes))?;
+            for (reason, n) in &self.remote_bytes {
+                write!(f, ", {} over the network ({reason})", bytes(*n))?;
+            }
+        }
         for note in &self.notes {
             write!(f, "\nnote: {note}")?;
         }

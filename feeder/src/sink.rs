@@ -286,6 +286,40 @@ impl Sink {
         Ok(())
     }
 
+    /// Delivers `len` bytes that a pipe of ours holds.
+    pub(crate) fn deliver_held(
+        &mut self,
+        watch: &Watch,
+        held: BorrowedFd<'_>,
+        len: usize,
+    ) -> Result<(), Halt> {
+        let mut left = len;
+        while left > 0 && self.kind == Kind::Pipe && self.zero_copy {
+            stopped(watch)?;
+            let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE | SpliceFlags::MORE;
+            match splice(held, None, &self.fd, None, left, flags) {
+                Ok(n) => {
+                    left -= n;
+                    self.meter.moved(n);
+                }
+                Err(Errno::AGAIN) => self.wait(watch)?,
+                Err(Errno::INTR) => {}
+                Err(Errno::PIPE) => return Err(Halt::ReaderGone),
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(if left > 0 { COPY_BUFFER } else { 0 }, 0);
+        while left > 0 {
+            let want = left.min(COPY_BUFFER);
+            let n = rustix::io::read(held, &mut buffer[..want]).map_err(|e| self.failed(e))?;
+            self.deliver_bytes(watch, &buffer[..n])?;
+            left -= n;
+        }
+        self.buffer = buffer;
+        Ok(())
+    }
+
     /// Delivers bytes from memory.
     pub(crate) fn deliver_bytes(&mut self, watch: &Watch, mut bytes: &[u8]) -> Result<(), Halt> {
         while !bytes.is_empty() {

@@ -1,6 +1,6 @@
 //! Where bytes come from: ranges bounded by records, in order, each as a stretch of a file or as buffers.
 
-mod hdfs;
+pub(crate) mod hdfs;
 mod local;
 
 use std::fs::File;
@@ -10,11 +10,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use forebay_record::{Bound, Ending, EndingStep, Format, Search, Step, Terminator};
+use forebay_shortcircuit::VerifyError;
 use forebay_split::{Span, spans};
 
+pub(crate) use self::hdfs::LocalPiece;
 use crate::plan::{Place, Plan};
 use crate::sink::{Halt, Watch};
-use crate::{DeliveryError, SourceError};
+use crate::{DeliveryError, Meter, SourceError};
 
 /// A range of a file that holds whole records: what one or more neighbouring splits deliver.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +30,6 @@ pub(crate) struct RecordRange {
 }
 
 /// What a source yields, in this order: `Begin`, any number of `Stored` or `Bytes`, `End`; again and again.
-#[derive(Debug)]
 pub(crate) enum Item {
     Begin(RecordRange),
     /// A stretch of a file that can be moved without being read.
@@ -37,6 +38,9 @@ pub(crate) enum Item {
         bytes: Range<u64>,
     },
     Bytes(Bytes),
+    /// Part of an HDFS replica of this host. If it turns out to be bad, [`Source::go_around`] gives the rest of
+    /// it as `Bytes`.
+    Local(LocalPiece),
     End,
 }
 
@@ -69,6 +73,8 @@ pub(crate) struct Source<'p> {
     longest: u64,
     /// What is left of this epoch.
     spans: Peekable<Box<dyn Iterator<Item = Span> + 'p>>,
+    meter: &'p Arc<Meter>,
+    verify: bool,
     epochs_left: u64,
     open: Open<'p>,
 }
@@ -82,11 +88,17 @@ enum Open<'p> {
 
 impl<'p> Source<'p> {
     /// `whole_splits`: each split is a range of its own.
-    pub(crate) fn new(plan: &'p Plan, epochs: u64, whole_splits: bool) -> Self {
+    pub(crate) fn new(
+        plan: &'p Plan,
+        epochs: u64,
+        whole_splits: bool,
+        meter: &'p Arc<Meter>,
+        verify: bool,
+    ) -> Self {
         let longest = if whole_splits { 0 } else { LONGEST_SPAN };
         // An empty share is read no times, rather than many times nothing.
         let epochs_left = if plan.splits() == 0 { 0 } else { epochs };
-        Self { plan, longest, spans: share(plan, longest), epochs_left, open: Open::Nothing }
+        Self { plan, longest, spans: share(plan, longest), meter, verify, epochs_left, open: Open::Nothing }
     }
 
     /// The next item; `None` when all epochs are over. `admit` may refuse a file that is opened.
@@ -121,6 +133,13 @@ impl<'p> Source<'p> {
         }
     }
 
+    /// Goes on with the rest of a local piece, from `at` in its block, over the network.
+    pub(crate) fn go_around(&mut self, piece: &LocalPiece, at: u64, error: &VerifyError) {
+        if let Open::Hdfs(ahead) = &mut self.open {
+            ahead.go_around(piece, at, error);
+        }
+    }
+
     fn open_next(
         &mut self,
         watch: &Watch,
@@ -136,7 +155,7 @@ impl<'p> Source<'p> {
             {
                 run.push(span);
             }
-            self.open = Open::Hdfs(hdfs::Ahead::start(self.plan, run)?);
+            self.open = Open::Hdfs(hdfs::Ahead::start(self.plan, run, self.meter, self.verify)?);
         } else {
             let file = local::LocalFile::open(self.plan, span.file)?;
             admit(&self.plan.files[span.file].name(), file.file()).map_err(Dry::Refused)?;

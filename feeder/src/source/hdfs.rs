@@ -1,8 +1,12 @@
-//! HDFS files through `hdfs-native`: chunks fetched ahead on other threads, handed over in order.
+//! HDFS files: ranges planned ahead on other threads, handed over in order.
 //!
-//! A range is cut into chunks, each fetched by a read of its own, so several DataNode connections work at
-//! once. A chunk is not asked for before its bytes fit the budget; the budget comes back when the chunk has
-//! been delivered. So the pipe's reader, through the pipe, holds the network back.
+//! A range's blocks that this host has are opened as files and handed over as such. The others are fetched
+//! through `hdfs-native` in chunks, each by a read of its own, so several DataNode connections work at once. A
+//! chunk is not asked for before its bytes fit the budget; the budget comes back when the chunk has been
+//! delivered. So the pipe's reader, through the pipe, holds the network back.
+
+mod file;
+mod place;
 
 use std::io;
 use std::ops::Range;
@@ -10,22 +14,22 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use forebay_record::{EndingStep, Format, Step};
+use forebay_record::Format;
+use forebay_shortcircuit::VerifyError;
 use forebay_split::Span;
 use futures_util::{StreamExt, stream};
-use hdfs_native::HdfsError as NativeError;
-use hdfs_native::file::FileReader;
 use rustix::event::{EventfdFlags, PollFlags, eventfd};
 use tokio::sync::mpsc::{self, error::TryRecvError};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
-use super::{Dry, Item, KnownBound, RecordRange, ending};
+use self::file::HdfsFile;
+pub(crate) use self::place::{Local, LocalBlock, Remote};
+use super::{Dry, Item, KnownBound, RecordRange};
 use crate::hdfs::Cluster;
 use crate::plan::{Place, Plan};
 use crate::sink::{Watch, wait_for};
-use crate::{HdfsError, SourceError};
+use crate::{HdfsError, Meter, SourceError};
 
 /// Bytes asked for and not yet delivered, at most. With what the last packets of chunks are rounded up to,
 /// all bytes in flight stay within 32 MiB.
@@ -45,34 +49,60 @@ pub(crate) struct Ahead {
     chunk: Option<Chunk>,
     wake: Arc<OwnedFd>,
     planner: JoinHandle<()>,
+    meter: Arc<Meter>,
+    /// The replica that the chunk in hand stands in for.
+    corrupt: Option<Corrupt>,
+}
+
+/// A local replica found corrupt.
+struct Corrupt {
+    block: String,
+    host: String,
+    /// Where in the file the first bad chunk is.
+    at: u64,
 }
 
 enum Message {
     Begin(RecordRange),
     Chunk(Chunk),
+    Local(LocalPiece),
     End,
     Failed(SourceError),
+}
+
+/// Part of a replica of this host, and the file that it is of.
+pub(crate) struct LocalPiece {
+    pub(crate) block: LocalBlock,
+    /// Offsets in the block.
+    pub(crate) bytes: Range<u64>,
+    file: Arc<HdfsFile>,
 }
 
 struct Chunk {
     packets: mpsc::Receiver<Result<Bytes, SourceError>>,
     left: u64,
     name: String,
-    _budget: OwnedSemaphorePermit,
+    _budget: Option<OwnedSemaphorePermit>,
 }
 
 impl Ahead {
-    pub(crate) fn start(plan: &Plan, spans: Vec<Span>) -> Result<Self, SourceError> {
+    pub(crate) fn start(
+        plan: &Plan,
+        spans: Vec<Span>,
+        meter: &Arc<Meter>,
+        verify: bool,
+    ) -> Result<Self, SourceError> {
         let visits = visits(plan, spans);
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|e| SourceError::Hdfs(HdfsError::Runtime(e.into())))?;
         let wake = Arc::new(wake);
         let (sender, messages) = waking(MESSAGES, &wake);
-        let planner = match visits.first() {
-            Some(visit) => visit.cluster.handle().clone().spawn(run(visits, plan.format().clone(), sender)),
-            None => return Err(SourceError::Hdfs(HdfsError::Runtime(io::ErrorKind::NotFound.into()))),
+        let Some(first) = visits.first() else {
+            return Err(SourceError::Hdfs(HdfsError::Runtime(io::ErrorKind::NotFound.into())));
         };
-        Ok(Self { messages, chunk: None, wake, planner })
+        let handle = first.cluster.handle().clone();
+        let planner = handle.spawn(run(visits, plan.format().clone(), sender, Arc::clone(meter), verify));
+        Ok(Self { messages, chunk: None, wake, planner, meter: Arc::clone(meter), corrupt: None })
     }
 
     pub(crate) fn next(&mut self, watch: &Watch) -> Result<Option<Item>, Dry> {
@@ -80,10 +110,11 @@ impl Ahead {
             if let Some(chunk) = &mut self.chunk {
                 match chunk.packets.try_recv() {
                     Ok(packet) => {
-                        let packet = packet?;
+                        let packet =
+                            packet.map_err(|error| blame(self.corrupt.take(), &chunk.name, error))?;
                         chunk.left = chunk.left.saturating_sub(packet.len() as u64);
                         if chunk.left == 0 {
-                            self.chunk = None;
+                            (self.chunk, self.corrupt) = (None, None);
                         }
                         return Ok(Some(Item::Bytes(packet)));
                     }
@@ -97,6 +128,7 @@ impl Ahead {
                         self.chunk = Some(chunk);
                         continue;
                     }
+                    Ok(Message::Local(piece)) => return Ok(Some(Item::Local(piece))),
                     Ok(Message::End) => return Ok(Some(Item::End)),
                     Ok(Message::Failed(error)) => return Err(error.into()),
                     Err(TryRecvError::Disconnected) => return Ok(None),
@@ -105,6 +137,46 @@ impl Ahead {
             }
             wait_for(watch, &*self.wake, PollFlags::IN, None).map_err(Dry::Halted)?;
             let _ = rustix::io::read(&*self.wake, &mut [0; 8]);
+        }
+    }
+
+    /// Gives the rest of a piece, from `at` in its block, over the network: its replica is not good.
+    pub(crate) fn go_around(&mut self, piece: &LocalPiece, at: u64, error: &VerifyError) {
+        let LocalPiece { block, bytes, file } = piece;
+        let reason = match error {
+            _ if !block.replica.is_valid() || block.has_grown() => Remote::Invalidated,
+            VerifyError::Mismatch { .. } | VerifyError::Short { .. } => Remote::Corrupt,
+            VerifyError::Read { .. } => Remote::ReadFailed,
+        };
+        let (cluster, located) = (Arc::clone(file.cluster()), &block.located);
+        cluster.local().forget(block);
+        let file_at = located.offset + at;
+        if reason == Remote::Corrupt {
+            let bad =
+                if let VerifyError::Mismatch { at, .. } = error { located.offset + at } else { file_at };
+            let (name, host) = (block.replica.block().to_string(), block.host.clone());
+            let path = file.name();
+            tracing::warn!(path, block = name, host, at = bad, %error, "corrupt replica, reading another one");
+            self.corrupt = Some(Corrupt { block: name, host, at: bad });
+            cluster.report_corrupt(file.path(), block);
+        }
+        let rest = file_at..located.offset + bytes.end;
+        let left = rest.end - rest.start;
+        if left > 0 {
+            self.meter.remote(reason.as_str(), left);
+            let (sender, packets) = waking(PACKETS, &self.wake);
+            cluster.handle().spawn(Arc::clone(file).fetch(rest, sender));
+            self.chunk = Some(Chunk { packets, left, name: file.name(), _budget: None });
+        }
+    }
+}
+
+/// The error of a read that a corrupt replica made necessary names that replica.
+fn blame(corrupt: Option<Corrupt>, path: &str, error: SourceError) -> SourceError {
+    match corrupt {
+        None => error,
+        Some(Corrupt { block, host, at }) => {
+            SourceError::Corrupt { path: path.to_owned(), block, host, at, others: error.to_string() }
         }
     }
 }
@@ -120,7 +192,7 @@ fn broken(name: &str) -> SourceError {
 }
 
 /// A channel whose receiver also hears an eventfd, at each message and at the end.
-struct Waking<T> {
+pub(crate) struct Waking<T> {
     sender: Option<mpsc::Sender<T>>,
     wake: Arc<OwnedFd>,
 }
@@ -132,7 +204,7 @@ fn waking<T>(capacity: usize, wake: &Arc<OwnedFd>) -> (Waking<T>, mpsc::Receiver
 
 impl<T> Waking<T> {
     /// Fails when nobody receives any more.
-    async fn send(&self, message: T) -> Result<(), Gone> {
+    pub(crate) async fn send(&self, message: T) -> Result<(), Gone> {
         let sender = self.sender.as_ref().ok_or(Gone)?;
         sender.send(message).await.map_err(|_| Gone)?;
         self.ring();
@@ -153,10 +225,10 @@ impl<T> Drop for Waking<T> {
 }
 
 /// The feed has ended; nothing more is wanted.
-struct Gone;
+pub(crate) struct Gone;
 
 /// The spans of one file that follow each other in the share.
-struct Visit {
+pub(crate) struct Visit {
     cluster: Arc<Cluster>,
     path: String,
     len: u64,
@@ -182,13 +254,13 @@ fn visits(plan: &Plan, spans: Vec<Span>) -> Vec<Visit> {
 }
 
 /// Plans and starts the fetches of all visits, in order.
-async fn run(visits: Vec<Visit>, format: Format, messages: Waking<Message>) {
+async fn run(visits: Vec<Visit>, format: Format, messages: Waking<Message>, meter: Arc<Meter>, verify: bool) {
     let mut files =
-        stream::iter(visits).map(|visit| tokio::spawn(RemoteFile::open(visit))).buffered(OPEN_AHEAD);
-    let budget = Arc::new(Semaphore::new(BUDGET as usize));
+        stream::iter(visits).map(|visit| tokio::spawn(HdfsFile::open(visit, verify))).buffered(OPEN_AHEAD);
+    let planner = Planner { format, messages, budget: Arc::new(Semaphore::new(BUDGET as usize)), meter };
     while let Some(opened) = files.next().await {
         let outcome = match opened {
-            Ok(Ok((file, spans))) => read_file(&Arc::new(file), &spans, &format, &messages, &budget).await,
+            Ok(Ok((file, spans))) => planner.read_file(&Arc::new(file), &spans).await,
             Ok(Err(error)) => Err(Some(error)),
             Err(_) => Err(Some(broken("a file on HDFS"))),
         };
@@ -196,177 +268,69 @@ async fn run(visits: Vec<Visit>, format: Format, messages: Waking<Message>) {
             Ok(()) => {}
             Err(None) => return,
             Err(Some(error)) => {
-                let _ = messages.send(Message::Failed(error)).await;
+                let _ = planner.messages.send(Message::Failed(error)).await;
                 return;
             }
         }
     }
 }
 
-/// Bounds each span and starts its fetches. `Err(None)`: nothing more is wanted.
-async fn read_file(
-    file: &Arc<RemoteFile>,
-    spans: &[Span],
-    format: &Format,
-    messages: &Waking<Message>,
-    budget: &Arc<Semaphore>,
-) -> Result<(), Option<SourceError>> {
-    let mut known = KnownBound::default();
-    for &span in spans {
-        let range = file.range(format, span, &mut known).await?;
-        let bytes = range.bytes.clone();
-        messages.send(Message::Begin(range)).await.map_err(|Gone| None)?;
-        let mut at = bytes.start;
-        while at < bytes.end {
-            let chunk = at..bytes.end.min(at + CHUNK);
-            at = chunk.end;
-            let len = u32::try_from(chunk.end - chunk.start).unwrap_or(BUDGET).min(BUDGET);
-            let permit = Arc::clone(budget).acquire_many_owned(len).await.map_err(|_| None)?;
-            let (sender, packets) = waking(PACKETS, &messages.wake);
-            let left = chunk.end - chunk.start;
-            tokio::spawn(Arc::clone(file).fetch(chunk, sender));
-            let chunk = Chunk { packets, left, name: file.name(), _budget: permit };
-            messages.send(Message::Chunk(chunk)).await.map_err(|Gone| None)?;
-        }
-        messages.send(Message::End).await.map_err(|Gone| None)?;
-    }
-    Ok(())
+/// What all files of a run share.
+struct Planner {
+    format: Format,
+    messages: Waking<Message>,
+    budget: Arc<Semaphore>,
+    meter: Arc<Meter>,
 }
 
-struct RemoteFile {
-    cluster: Arc<Cluster>,
-    path: String,
-    len: u64,
-    reader: Mutex<Arc<FileReader>>,
-}
+/// Why planning goes no further; `None`: nothing more is wanted.
+type Over = Option<SourceError>;
 
-impl RemoteFile {
-    async fn open(visit: Visit) -> Result<(Self, Vec<Span>), SourceError> {
-        let Visit { cluster, path, len, spans } = visit;
-        let reader = Mutex::new(open(&cluster, &path, len).await?);
-        Ok((Self { cluster, path, len, reader }, spans))
-    }
-
-    fn name(&self) -> String {
-        self.cluster.address(&self.path)
-    }
-
-    async fn range(
-        &self,
-        format: &Format,
-        span: Span,
-        known: &mut KnownBound,
-    ) -> Result<RecordRange, SourceError> {
-        let start = self.bound(format, span.start, known).await?;
-        let bytes = start..self.bound(format, span.end, known).await?;
-        let mut append = Vec::new();
-        if let Some(mut ending) = ending(format, &bytes, self.len) {
-            let mut step = ending.step();
-            append = loop {
-                match step {
-                    EndingStep::Append(bytes) => break bytes,
-                    EndingStep::Read(range) => step = ending.feed(&self.read(range).await?),
-                }
-            };
-        }
-        Ok(RecordRange { span, bytes, append })
-    }
-
-    async fn bound(&self, format: &Format, at: u64, known: &mut KnownBound) -> Result<u64, SourceError> {
-        if let Some(offset) = known.get(at) {
-            return Ok(offset);
-        }
-        let mut search = known.search(format, at, self.len);
-        let mut step = search.step();
-        loop {
-            match step {
-                Step::Read(range) => step = search.feed(&self.read(range).await?),
-                Step::Found(bound) => {
-                    known.set(at, bound);
-                    return Ok(bound.offset);
-                }
-            }
-        }
-    }
-
-    /// Reads a short range whole.
-    async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
-        let mut patience = self.cluster.patience("read", &self.path);
-        let (offset, len) = (position(range.start), position(range.end - range.start));
-        loop {
-            let reader = Arc::clone(&*self.reader.lock().await);
-            match timeout(patience.left(), reader.read_range(offset, len)).await {
-                Ok(Ok(bytes)) if bytes.len() == len => return Ok(bytes.into()),
-                Ok(Ok(_)) => patience.after(short()).await?,
-                Ok(Err(error)) => patience.after(error).await?,
-                Err(_) => return Err(patience.give_up().into()),
-            }
-            self.reopen(&reader).await?;
-        }
-    }
-
-    /// Sends a range packet by packet; after a failure goes on behind the last byte sent, with new locations.
-    async fn fetch(self: Arc<Self>, mut range: Range<u64>, packets: Waking<Result<Bytes, SourceError>>) {
-        let mut patience = self.cluster.patience("read", &self.path);
-        loop {
-            let reader = Arc::clone(&*self.reader.lock().await);
-            let len = position(range.end - range.start);
-            let mut stream = std::pin::pin!(reader.read_range_stream(position(range.start), len));
-            let error = loop {
-                let Ok(next) = timeout(patience.left(), stream.next()).await else {
-                    let _ = packets.send(Err(patience.give_up().into())).await;
-                    return;
-                };
-                match next {
-                    Some(Ok(packet)) => {
-                        range.start += packet.len() as u64;
-                        if packets.send(Ok(packet)).await.is_err() {
-                            return;
-                        }
-                        // Only now: waiting for the reader is not waiting for HDFS.
-                        patience.renew();
+impl Planner {
+    /// Bounds each span, opens its local blocks and starts the fetches of the others.
+    async fn read_file(&self, file: &Arc<HdfsFile>, spans: &[Span]) -> Result<(), Over> {
+        let mut known = KnownBound::default();
+        for &span in spans {
+            let range = file.range(&self.format, span, &mut known).await?;
+            let bytes = range.bytes.clone();
+            self.send(Message::Begin(range)).await?;
+            for (piece, local) in file.pieces(bytes).await {
+                match local {
+                    Ok(block) => {
+                        let at = block.located.offset;
+                        let bytes = piece.start - at..piece.end - at;
+                        self.send(Message::Local(LocalPiece { block, bytes, file: Arc::clone(file) }))
+                            .await?;
                     }
-                    Some(Err(error)) => break error,
-                    None if range.is_empty() => return,
-                    None => break short(),
+                    Err(reason) => {
+                        self.meter.remote(reason.as_str(), piece.end - piece.start);
+                        self.fetch(file, piece).await?;
+                    }
                 }
-            };
-            let recovered = match patience.after(error).await {
-                Ok(()) => self.reopen(&reader).await,
-                Err(error) => Err(error.into()),
-            };
-            if let Err(error) = recovered {
-                let _ = packets.send(Err(error)).await;
-                return;
             }
-        }
-    }
-
-    /// Asks the NameNode for the blocks' places anew, unless somebody else has done so since.
-    async fn reopen(&self, failed: &Arc<FileReader>) -> Result<(), SourceError> {
-        let mut reader = self.reader.lock().await;
-        if Arc::ptr_eq(&reader, failed) {
-            *reader = open(&self.cluster, &self.path, self.len).await?;
+            self.send(Message::End).await?;
         }
         Ok(())
     }
-}
 
-async fn open(cluster: &Cluster, path: &str, planned: u64) -> Result<Arc<FileReader>, SourceError> {
-    let reader = cluster.retry("open", path, async |client, path| client.read(&path).await).await?;
-    let end = reader.file_length() as u64;
-    if end < planned {
-        return Err(SourceError::Shrank { path: cluster.address(path), planned, end });
+    /// Starts the fetches of a range, each when the budget has room for it.
+    async fn fetch(&self, file: &Arc<HdfsFile>, range: Range<u64>) -> Result<(), Over> {
+        let mut at = range.start;
+        while at < range.end {
+            let chunk = at..range.end.min(at + CHUNK);
+            at = chunk.end;
+            let left = chunk.end - chunk.start;
+            let len = u32::try_from(left).unwrap_or(BUDGET).min(BUDGET);
+            let permit = Arc::clone(&self.budget).acquire_many_owned(len).await.map_err(|_| None)?;
+            let (sender, packets) = waking(PACKETS, &self.messages.wake);
+            tokio::spawn(Arc::clone(file).fetch(chunk, sender));
+            self.send(Message::Chunk(Chunk { packets, left, name: file.name(), _budget: Some(permit) }))
+                .await?;
+        }
+        Ok(())
     }
-    Ok(Arc::new(reader))
-}
 
-/// The stream ended before the range did.
-fn short() -> NativeError {
-    NativeError::IOError(io::ErrorKind::UnexpectedEof.into())
-}
-
-/// A file offset as the client wants it.
-fn position(offset: u64) -> usize {
-    usize::try_from(offset).unwrap_or(usize::MAX)
+    async fn send(&self, message: Message) -> Result<(), Over> {
+        self.messages.send(message).await.map_err(|Gone| None)
+    }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Contestant {
 /// Contestants on the same work; the first is what the others are compared with.
 pub(crate) struct Group {
     pub(crate) title: &'static str,
+    /// Every run finds an empty page cache. Needs root.
+    pub(crate) cold: bool,
     pub(crate) contestants: Vec<Contestant>,
 }
 
@@ -93,6 +95,10 @@ impl Group {
                 order.reverse();
             }
             for i in order {
+                if self.cold {
+                    rustix::fs::sync();
+                    std::fs::write("/proc/sys/vm/drop_caches", "3")?;
+                }
                 runs[i].push(self.contestants[i].run(folder.path(), bytes)?);
             }
             eprintln!("{}: round {} of {rounds}", self.title, round + 1);

@@ -34,6 +34,9 @@ struct Args {
     /// One group only
     #[arg(long)]
     only: Option<Only>,
+    /// From HDFS with an empty page cache in every run; needs root
+    #[arg(long)]
+    cold: bool,
     /// Where the input is made
     #[arg(long, default_value = "target/bench")]
     folder: PathBuf,
@@ -72,7 +75,10 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         eprintln!("starting an HDFS ...");
         let hdfs = Hdfs::start(&HdfsOptions::default())?;
         hdfs.write_from("/bench.txt", File::open(&file)?, None)?;
-        print!("{}", table::markdown(&on_hdfs(&bins, &hdfs).run(args.rounds, size)?));
+        let network_only = tempfile::tempdir()?;
+        without_short_circuit(&hdfs, network_only.path())?;
+        let group = on_hdfs(&bins, &hdfs, network_only.path(), args.cold)?;
+        print!("{}", table::markdown(&group.run(args.rounds, size)?));
     }
     Ok(())
 }
@@ -88,8 +94,9 @@ fn local(bins: &Path, file: &Path) -> Group {
     let cat = format!("cat '{file}' | \"$0\" \"$1\"");
     Group {
         title: "Local file, warm → a worker's standard input",
+        cold: false,
         contestants: vec![
-            Contestant::new("bare splice loop, 1 MiB pipe", &[&bin("bare-splice"), &file], &[]),
+            Contestant::new("bare splice loop, 1 MiB pipe", &[&bin("bare-splice"), &file, "--"], &[]),
             Contestant::new(
                 "forebay feed",
                 &[&bin("forebay"), "feed", &file, "-q", "--report", "REPORT", "--"],
@@ -100,24 +107,81 @@ fn local(bins: &Path, file: &Path) -> Group {
     }
 }
 
-fn on_hdfs(bins: &Path, hdfs: &Hdfs) -> Group {
+/// Files below a folder whose names are those of blocks.
+fn block_files(folder: &Path) -> std::io::Result<Vec<String>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            files.extend(block_files(&path)?);
+        } else if name.starts_with("blk_") && !name.contains(".meta") {
+            files.push(path.display().to_string());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// `hdfs dfs -cat` of the bench's file, as a shell pipeline into the worker.
+fn hadoop_cat(hdfs: &Hdfs, short_circuit: bool) -> Vec<String> {
+    let cat = hdfs.java(
+        "org.apache.hadoop.fs.FsShell",
+        ["-D", &format!("dfs.client.read.shortcircuit={short_circuit}"), "-cat", "/bench.txt"],
+    );
+    let words = std::iter::once(cat.get_program()).chain(cat.get_args());
+    let line: Vec<String> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
+    ["sh".into(), "-c".into(), format!("{} | \"$0\" \"$1\"", line.join(" "))].into()
+}
+
+fn on_hdfs(bins: &Path, hdfs: &Hdfs, network_only: &Path, cold: bool) -> std::io::Result<Group> {
     let bin = |name: &str| bins.join(name).display().to_string();
     let conf = [("HADOOP_CONF_DIR", hdfs.conf_dir().display().to_string())];
+    let network = [("HADOOP_CONF_DIR", network_only.display().to_string())];
     let uri = hdfs.uri();
     let whole = format!("{uri}/bench.txt");
-    Group {
-        title: "HDFS on this host → a worker's standard input",
-        contestants: vec![
-            Contestant::new(
-                "plain hdfs-native loop, 1 MiB pipe",
-                &[&bin("plain-hdfs-native"), &uri, "/bench.txt"],
-                &conf,
-            ),
-            Contestant::new(
-                "forebay feed",
-                &[&bin("forebay"), "feed", &whole, "-q", "--report", "REPORT", "--"],
-                &conf,
-            ),
-        ],
+    let feed = bin("forebay");
+    let mut floor = vec![bin("bare-splice")];
+    floor.extend(block_files(&hdfs.data_dir(0))?);
+    floor.push("--".into());
+    let contestant = |name, argv: Vec<String>, env: &[(&'static str, String)]| {
+        Contestant::new(name, &argv.iter().map(String::as_str).collect::<Vec<_>>(), env)
+    };
+    let feed_with = |flags: &[&str]| {
+        let mut argv =
+            vec![feed.clone(), "feed".into(), whole.clone(), "-q".into(), "--report".into(), "REPORT".into()];
+        argv.extend(flags.iter().map(ToString::to_string));
+        argv.push("--".into());
+        argv
+    };
+    let blocks = block_files(&hdfs.data_dir(0))?;
+    let cat = format!("cat {} | \"$0\" \"$1\"", blocks.join(" "));
+    let near = vec![
+        contestant("bare splice of the block files, 1 MiB pipe", floor, &[]),
+        contestant("forebay feed", feed_with(&[]), &conf),
+        contestant("forebay feed --no-verify", feed_with(&["--no-verify"]), &conf),
+        contestant("cat of the block files", ["sh".into(), "-c".into(), cat].into(), &[]),
+    ];
+    let plain = [bin("plain-hdfs-native"), uri, "/bench.txt".into()].into();
+    let far = vec![
+        contestant("forebay feed, short-circuit off", feed_with(&[]), &network),
+        contestant("plain hdfs-native loop, 1 MiB pipe", plain, &conf),
+        contestant("hdfs dfs -cat, short-circuit", hadoop_cat(hdfs, true), &[]),
+        contestant("hdfs dfs -cat, TCP", hadoop_cat(hdfs, false), &[]),
+    ];
+    Ok(Group {
+        title: if cold { "HDFS on this host, page cache empty" } else { "HDFS on this host, warm" },
+        cold,
+        contestants: if cold { near } else { near.into_iter().chain(far).collect() },
+    })
+}
+
+/// A configuration like the cluster's, with short-circuit reads off.
+fn without_short_circuit(hdfs: &Hdfs, folder: &Path) -> std::io::Result<()> {
+    for name in ["core-site.xml", "hdfs-site.xml"] {
+        let text = std::fs::read_to_string(hdfs.conf_dir().join(name))?;
+        let off = "<property><name>dfs.client.read.shortcircuit</name><value>false</value></property></configuration>";
+        std::fs::write(folder.join(name), text.replace("</configuration>", off))?;
     }
+    Ok(())
 }

@@ -1,0 +1,245 @@
+//! A file on HDFS: opened, bounded, and read by whatever way its blocks allow.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use forebay_record::{EndingStep, Format, Step};
+use forebay_shortcircuit::read_verified;
+use forebay_split::Span;
+use futures_util::StreamExt;
+use hdfs_native::HdfsError as NativeError;
+use hdfs_native::file::FileReader;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::place::{LocalBlock, Places, Remote};
+use super::{Visit, Waking};
+use crate::SourceError;
+use crate::hdfs::Cluster;
+use crate::source::{KnownBound, RecordRange, ending};
+
+/// An open file.
+pub(crate) struct HdfsFile {
+    cluster: Arc<Cluster>,
+    path: String,
+    len: u64,
+    places: Places,
+    reader: Mutex<Option<Arc<FileReader>>>,
+    verify: bool,
+}
+
+impl HdfsFile {
+    pub(super) async fn open(visit: Visit, verify: bool) -> Result<(Self, Vec<Span>), SourceError> {
+        let Visit { cluster, path, len, spans } = visit;
+        let places = Places::nowhere(Remote::NoLocations);
+        let mut file = Self { cluster, path, len, places, reader: Mutex::default(), verify };
+        match file.cluster.locations(&file.path).await {
+            Ok(located) if located.file_len < len => {
+                return Err(SourceError::Shrank { path: file.name(), planned: len, end: located.file_len });
+            }
+            Ok(located) => file.places = Places::new(located),
+            // Opening it the other way tells what is wrong, if anything is.
+            Err(reason) => {
+                file.reader().await?;
+                file.places = Places::nowhere(reason);
+            }
+        }
+        Ok((file, spans))
+    }
+
+    pub(crate) fn name(&self) -> String {
+        self.cluster.address(&self.path)
+    }
+
+    pub(crate) fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Cuts a range at the borders of blocks and opens what this host has of it.
+    pub(super) async fn pieces(&self, range: Range<u64>) -> Vec<(Range<u64>, Result<LocalBlock, Remote>)> {
+        let mut pieces = Vec::new();
+        for (range, place) in self.places.cut(range) {
+            let local = match place {
+                Ok(located) => {
+                    let (cluster, located) = (Arc::clone(&self.cluster), located.clone());
+                    let opened = tokio::task::spawn_blocking(move || cluster.local().open(&located)).await;
+                    opened.unwrap_or(Err(Remote::ReadFailed))
+                }
+                Err(reason) => Err(reason),
+            };
+            pieces.push((range, local));
+        }
+        pieces
+    }
+
+    /// Reads a short range whole: verified from this host's replicas where there are any.
+    async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
+        let mut bytes = Vec::new();
+        for (piece, local) in self.pieces(range).await {
+            let (from, len) = (piece.start, position(piece.end - piece.start));
+            let verify = self.verify;
+            let read = match local {
+                Ok(local) => tokio::task::spawn_blocking(move || {
+                    let mut out = vec![0; len];
+                    let at = from - local.located.offset;
+                    read_verified(local.files(), at, &mut out, verify).ok().map(|()| out)
+                })
+                .await
+                .ok()
+                .flatten(),
+                Err(_) => None,
+            };
+            // Whatever is wrong with the replica: it is found again, and told, when its bytes are delivered.
+            match read {
+                Some(read) => bytes.extend(read),
+                None => bytes.extend(self.read_remote(piece).await?),
+            }
+        }
+        Ok(bytes)
+    }
+
+    pub(super) async fn range(
+        &self,
+        format: &Format,
+        span: Span,
+        known: &mut KnownBound,
+    ) -> Result<RecordRange, SourceError> {
+        let start = self.bound(format, span.start, known).await?;
+        let bytes = start..self.bound(format, span.end, known).await?;
+        let mut append = Vec::new();
+        if let Some(mut ending) = ending(format, &bytes, self.len) {
+            let mut step = ending.step();
+            append = loop {
+                match step {
+                    EndingStep::Append(bytes) => break bytes,
+                    EndingStep::Read(range) => step = ending.feed(&self.read(range).await?),
+                }
+            };
+        }
+        Ok(RecordRange { span, bytes, append })
+    }
+
+    async fn bound(&self, format: &Format, at: u64, known: &mut KnownBound) -> Result<u64, SourceError> {
+        if let Some(offset) = known.get(at) {
+            return Ok(offset);
+        }
+        let mut search = known.search(format, at, self.len);
+        let mut step = search.step();
+        loop {
+            match step {
+                Step::Read(range) => step = search.feed(&self.read(range).await?),
+                Step::Found(bound) => {
+                    known.set(at, bound);
+                    return Ok(bound.offset);
+                }
+            }
+        }
+    }
+
+    /// Reads a short range over the network.
+    async fn read_remote(&self, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
+        let mut patience = self.cluster.patience("read", &self.path);
+        let (offset, len) = (position(range.start), position(range.end - range.start));
+        loop {
+            let reader = self.reader().await?;
+            match timeout(patience.left(), reader.read_range(offset, len)).await {
+                Ok(Ok(bytes)) if bytes.len() == len => return Ok(bytes.into()),
+                Ok(Ok(_)) => patience.after(short()).await?,
+                Ok(Err(error)) => patience.after(error).await?,
+                Err(_) => return Err(patience.give_up().into()),
+            }
+            self.reopen(&reader).await?;
+        }
+    }
+
+    /// Sends a range packet by packet; after a failure goes on behind the last byte sent, with new locations.
+    pub(super) async fn fetch(
+        self: Arc<Self>,
+        mut range: Range<u64>,
+        packets: Waking<Result<Bytes, SourceError>>,
+    ) {
+        let mut patience = self.cluster.patience("read", &self.path);
+        loop {
+            let reader = match self.reader().await {
+                Ok(reader) => reader,
+                Err(error) => {
+                    let _ = packets.send(Err(error)).await;
+                    return;
+                }
+            };
+            let len = position(range.end - range.start);
+            let mut stream = std::pin::pin!(reader.read_range_stream(position(range.start), len));
+            let error = loop {
+                let Ok(next) = timeout(patience.left(), stream.next()).await else {
+                    let _ = packets.send(Err(patience.give_up().into())).await;
+                    return;
+                };
+                match next {
+                    Some(Ok(packet)) => {
+                        range.start += packet.len() as u64;
+                        if packets.send(Ok(packet)).await.is_err() {
+                            return;
+                        }
+                        // Only now: waiting for the reader is not waiting for HDFS.
+                        patience.renew();
+                    }
+                    Some(Err(error)) => break error,
+                    None if range.is_empty() => return,
+                    None => break short(),
+                }
+            };
+            let recovered = match patience.after(error).await {
+                Ok(()) => self.reopen(&reader).await,
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = recovered {
+                let _ = packets.send(Err(error)).await;
+                return;
+            }
+        }
+    }
+
+    /// The client's reader of the file, opened when it is first needed.
+    async fn reader(&self) -> Result<Arc<FileReader>, SourceError> {
+        let mut reader = self.reader.lock().await;
+        if let Some(reader) = &*reader {
+            return Ok(Arc::clone(reader));
+        }
+        let opened = open(&self.cluster, &self.path, self.len).await?;
+        Ok(Arc::clone(reader.insert(opened)))
+    }
+
+    /// Asks the NameNode for the blocks' places anew, unless somebody else has done so since.
+    async fn reopen(&self, failed: &Arc<FileReader>) -> Result<(), SourceError> {
+        let mut reader = self.reader.lock().await;
+        if reader.as_ref().is_none_or(|reader| Arc::ptr_eq(reader, failed)) {
+            *reader = Some(open(&self.cluster, &self.path, self.len).await?);
+        }
+        Ok(())
+    }
+}
+
+async fn open(cluster: &Cluster, path: &str, planned: u64) -> Result<Arc<FileReader>, SourceError> {
+    let reader = cluster.retry("open", path, async |client, path| client.read(&path).await).await?;
+    let end = reader.file_length() as u64;
+    if end < planned {
+        return Err(SourceError::Shrank { path: cluster.address(path), planned, end });
+    }
+    Ok(Arc::new(reader))
+}
+
+/// The stream ended before the range did.
+fn short() -> NativeError {
+    NativeError::IOError(io::ErrorKind::UnexpectedEof.into())
+}
+
+/// A file offset as the client wants it.
+fn position(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
+}

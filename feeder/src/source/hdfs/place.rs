@@ -1,0 +1,176 @@
+//! Where a file's blocks lie: which of them this host can open, and why it cannot open the others.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, UdpSocket};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use forebay_hadoop::namenode::{LocatedBlock, LocatedBlocks};
+use forebay_shortcircuit::{Reason, Replica, ReplicaFiles, ShortCircuit};
+
+/// Why a block's bytes come over the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Remote {
+    /// The DataNode gave no descriptors, or nobody asked it to.
+    NotOpened(Reason),
+    NoLocations,
+    NotLocal,
+    BeingWritten,
+    ErasureCoded,
+    Encrypted,
+    ChunkTooLong,
+    Corrupt,
+    Invalidated,
+    ReadFailed,
+}
+
+impl Remote {
+    /// The report's word.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::NotOpened(reason) => reason.as_str(),
+            Self::NoLocations => "no-locations",
+            Self::NotLocal => "not-local",
+            Self::BeingWritten => "being-written",
+            Self::ErasureCoded => "erasure-coded",
+            Self::Encrypted => "encrypted",
+            Self::ChunkTooLong => "checksum-chunks-too-long",
+            Self::Corrupt => "corrupt",
+            Self::Invalidated => "invalidated",
+            Self::ReadFailed => "read-failed",
+        }
+    }
+}
+
+/// The blocks of a file, as they were when it was opened.
+#[derive(Debug)]
+pub(crate) struct Places {
+    blocks: Vec<LocatedBlock>,
+    /// None of the file's blocks may be opened, for this reason.
+    never: Option<Remote>,
+}
+
+impl Places {
+    pub(crate) fn nowhere(reason: Remote) -> Self {
+        Self { blocks: Vec::new(), never: Some(reason) }
+    }
+
+    pub(crate) fn new(located: LocatedBlocks) -> Self {
+        let never = match () {
+            () if located.encryption.is_some() => Some(Remote::Encrypted),
+            () if located.erasure_coding.is_some() => Some(Remote::ErasureCoded),
+            () => None,
+        };
+        let mut blocks = located.blocks;
+        // The block being written has no checksums that stand still.
+        let last = located.last_block.filter(|_| !located.last_block_complete);
+        blocks.retain(|block| last.as_ref().is_none_or(|last| last.block.id != block.block.id));
+        Self { blocks, never }
+    }
+
+    /// Cuts a range of the file at the blocks' borders.
+    pub(crate) fn cut(&self, range: Range<u64>) -> Vec<(Range<u64>, Result<&LocatedBlock, Remote>)> {
+        let mut pieces: Vec<(Range<u64>, Result<&LocatedBlock, Remote>)> = Vec::new();
+        let mut at = range.start;
+        while at < range.end {
+            let holds = |b: &&LocatedBlock| b.offset <= at && at < b.offset + b.block.len;
+            let (end, place) = match (self.never, self.blocks.iter().find(holds)) {
+                (Some(reason), _) => (range.end, Err(reason)),
+                (None, Some(block)) => (block.offset + block.block.len, Ok(block)),
+                (None, None) => (range.end, Err(Remote::BeingWritten)),
+            };
+            let end = end.min(range.end);
+            pieces.push((at..end, place));
+            at = end;
+        }
+        pieces
+    }
+}
+
+/// An open replica of this host, and where it belongs.
+#[derive(Debug, Clone)]
+pub(crate) struct LocalBlock {
+    pub(crate) replica: Arc<Replica>,
+    pub(crate) located: LocatedBlock,
+    /// The DataNode's data port and address, for reports.
+    pub(crate) port: u16,
+    pub(crate) host: String,
+}
+
+impl LocalBlock {
+    /// Whether this is the replica that the NameNode lists so.
+    pub(crate) fn is_at(&self, replica: &forebay_hadoop::namenode::Replica) -> bool {
+        self.host == format!("{}:{}", replica.ip, replica.xfer_port)
+    }
+
+    /// Whether the block has been appended to since it was located: its last checksum then covers more than it
+    /// did, and a mismatch there is no corruption.
+    pub(crate) fn has_grown(&self) -> bool {
+        self.replica.block_file().metadata().is_ok_and(|meta| meta.len() > self.located.block.len)
+    }
+
+    pub(crate) fn files(&self) -> ReplicaFiles<'_> {
+        ReplicaFiles {
+            block: self.replica.block_file(),
+            meta: self.replica.meta_file(),
+            header: self.replica.header(),
+            len: self.located.block.len,
+        }
+    }
+}
+
+/// Opens replicas of this host.
+#[derive(Debug)]
+pub(crate) struct Local {
+    short_circuit: Option<ShortCircuit>,
+    /// Addresses looked at, and whether they are this host's.
+    addresses: Mutex<HashMap<String, bool>>,
+    longest_chunk: u32,
+}
+
+impl Local {
+    pub(crate) fn new(short_circuit: Option<ShortCircuit>) -> Self {
+        // What a pipe of the usual size can hold besides two cut pages.
+        let longest_chunk = 256 << 10;
+        Self { short_circuit, addresses: Mutex::default(), longest_chunk }
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.short_circuit.is_some()
+    }
+
+    /// Opens a block's replica; blocks the thread, for a limited time.
+    pub(crate) fn open(&self, located: &LocatedBlock) -> Result<LocalBlock, Remote> {
+        let short_circuit = self.short_circuit.as_ref().ok_or(Remote::NotOpened(Reason::Off))?;
+        let here =
+            located.replicas.iter().find(|replica| self.is_here(&replica.ip)).ok_or(Remote::NotLocal)?;
+        if located.corrupt {
+            return Err(Remote::Corrupt);
+        }
+        let block = &located.block;
+        let replica = short_circuit.open(block, &located.token, here.xfer_port).map_err(|error| {
+            tracing::info!(%block, %error, "reading over the network instead");
+            Remote::NotOpened(error.reason())
+        })?;
+        if replica.header().bytes_per_checksum > self.longest_chunk {
+            return Err(Remote::ChunkTooLong);
+        }
+        let host = format!("{}:{}", here.ip, here.xfer_port);
+        Ok(LocalBlock { replica, located: located.clone(), port: here.xfer_port, host })
+    }
+
+    /// Never gives this replica again without asking the DataNode.
+    pub(crate) fn forget(&self, local: &LocalBlock) {
+        if let Some(short_circuit) = &self.short_circuit {
+            short_circuit.forget(local.replica.block(), local.port);
+        }
+    }
+
+    /// Whether an address is one of this host's: only such can be bound.
+    fn is_here(&self, ip: &str) -> bool {
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        *addresses
+            .entry(ip.to_owned())
+            .or_insert_with(|| ip.parse::<IpAddr>().is_ok_and(|ip| UdpSocket::bind((ip, 0)).is_ok()))
+    }
+}
