@@ -145,6 +145,9 @@ pub enum HdfsError {
         /// Why.
         source: hdfs_native::HdfsError,
     },
+    /// The configuration cannot be used.
+    #[error("cannot use the Hadoop configuration: {0}")]
+    Configuration(#[from] forebay_hadoop::ConfError),
     /// `hdfs:///` without a default file system that is an HDFS.
     #[error(
         "cannot use hdfs:///, the default file system: {origin}; set HADOOP_CONF_DIR to a folder whose core-site.xml names an hdfs:// address, or write the NameNode into the path"

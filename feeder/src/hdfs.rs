@@ -1,7 +1,5 @@
 //! HDFS through `hdfs-native`: clients by address, and every call bounded in time.
 
-mod conf;
-
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -15,7 +13,6 @@ use hdfs_native::client::FileStatus;
 use hdfs_native::{Client, ClientBuilder, HdfsError as NativeError};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use self::conf::SiteFiles;
 use crate::error::server_message;
 use crate::listing::{FileFacts, Kind, Namespace};
 use crate::source::hdfs::{Local, LocalBlock, Remote};
@@ -34,14 +31,14 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 pub struct Hdfs {
     timeout: Duration,
     runtime: Option<Runtime>,
-    site: Option<SiteFiles>,
+    conf: Option<Arc<Configuration>>,
     clusters: HashMap<String, Arc<Cluster>>,
 }
 
 impl Hdfs {
     /// A client that gives up on an operation after `timeout`.
     pub fn new(timeout: Duration) -> Self {
-        Self { timeout, runtime: None, site: None, clusters: HashMap::new() }
+        Self { timeout, runtime: None, conf: None, clusters: HashMap::new() }
     }
 
     /// Handle of the client's threads, started at the first call.
@@ -60,23 +57,30 @@ impl Hdfs {
 
     /// The cluster at `authority`, or the default file system.
     pub(crate) fn cluster(&mut self, authority: Option<&str>) -> Result<Arc<Cluster>, HdfsError> {
-        let site = self.site.get_or_insert_with(SiteFiles::read);
+        let conf = match &self.conf {
+            Some(conf) => Arc::clone(conf),
+            None => Arc::clone(self.conf.insert(Arc::new(Configuration::load()?))),
+        };
         let authority = match authority {
             Some(authority) => authority.to_owned(),
-            None => site.default_authority().ok_or_else(|| HdfsError::NoDefault { origin: site.origin() })?,
+            None => {
+                conf.default_authority()?.ok_or_else(|| HdfsError::NoDefault { origin: origin(&conf) })?
+            }
         };
         if let Some(cluster) = self.clusters.get(&authority) {
             return Ok(Arc::clone(cluster));
         }
-        let (origin, namenodes) = (site.origin(), site.namenodes(&authority));
+        let logical = conf.nameservice(&authority).ok().filter(|service| service.is_logical);
+        let namenodes = logical
+            .map_or_else(Vec::new, |service| service.namenodes.iter().map(ToString::to_string).collect());
         let handle = self.handle()?;
         let uri = format!("hdfs://{authority}");
         let client = connect(&authority, &handle, self.timeout).map_err(|source| HdfsError::Client {
             uri: uri.clone(),
-            origin,
+            origin: origin(&conf),
             source,
         })?;
-        let (namenode, local) = native(&authority, self.timeout);
+        let (namenode, local) = native(&conf, &authority, self.timeout);
         let timeout = self.timeout;
         let cluster = Arc::new(Cluster { client, uri, namenodes, timeout, handle, namenode, local });
         self.clusters.insert(authority, Arc::clone(&cluster));
@@ -120,21 +124,23 @@ fn connect(authority: &str, handle: &Handle, timeout: Duration) -> Result<Client
     }
 }
 
+/// Where the default file system is configured, for messages.
+fn origin(conf: &Configuration) -> String {
+    match (conf.folder(), conf.get("fs.defaultFS")) {
+        (None, _) => "HADOOP_CONF_DIR is not set".into(),
+        (Some(folder), Ok(Some(fs))) => format!("with {} fs.defaultFS is {fs}", folder.display()),
+        (Some(folder), _) => format!("{} sets no fs.defaultFS", folder.display()),
+    }
+}
+
 /// What Forebay speaks itself: the NameNode's locations, and descriptors from DataNodes of this host. Where the
 /// configuration does not allow it, the network serves.
-fn native(authority: &str, timeout: Duration) -> (Option<NameNode>, Local) {
-    let conf = match Configuration::load() {
-        Ok(conf) => conf,
-        Err(error) => {
-            tracing::warn!(%error, "reading everything over the network");
-            return (None, Local::new(None));
-        }
-    };
-    let settings = Settings::from_conf(&conf)
+fn native(conf: &Configuration, authority: &str, timeout: Duration) -> (Option<NameNode>, Local) {
+    let settings = Settings::from_conf(conf)
         .inspect_err(|error| tracing::warn!(%error, "short-circuit reads are off"))
         .unwrap_or_default();
     let short_circuit = settings.socket_path.is_some().then(|| ShortCircuit::new(settings));
-    let namenode = NameNode::connect(&conf, authority)
+    let namenode = NameNode::connect(conf, authority)
         .inspect_err(|error| tracing::warn!(%error, "reading everything over the network"))
         .ok()
         .map(|namenode| namenode.with_deadline(timeout));
