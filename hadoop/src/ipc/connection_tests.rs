@@ -81,6 +81,8 @@ async fn who_gave_up_is_not_surprised_by_a_late_answer() {
     let (connection, mut server) = start();
     assert!(timeout(Duration::from_millis(10), connection.call(1, frame(1))).await.is_err());
     let (answer, ()) = tokio::join!(connection.call(2, frame(2)), async {
+        // A server answers what it has read.
+        server.read_exact(&mut [0; 2]).await.unwrap();
         server.write_all(&[success(1, b'a'), success(2, b'b')].concat()).await.unwrap();
     });
     assert_eq!(answer.unwrap(), "b");
@@ -113,6 +115,7 @@ async fn a_connection_with_a_waiting_call_is_not_idle() {
         server.write_all(&success(1, b'a')).await.unwrap();
     });
     assert_eq!(answer.unwrap(), "a");
+    assert!(connection.is_open());
 }
 
 proptest! {
