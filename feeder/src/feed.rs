@@ -241,17 +241,20 @@ impl<'a> Delivery<'a> {
     fn local(&mut self, piece: &LocalPiece, meter: &Meter) -> Result<(), Stuck> {
         let files = piece.block.files();
         let Range { start, end } = piece.bytes;
-        let through_memory = self.rewriter.is_some() || self.crc.is_some();
-        let mut first = [0];
-        if self.at_begin && self.terminator.is_some() && !through_memory {
-            read_verified(files, start, &mut first, self.verify).map_err(|error| bad(start, error))?;
-            self.before(first[0])?;
-        }
         let mut verifier = match self.verifier.take() {
             Some(verifier) => verifier,
             None => Verifier::new().map_err(|e| Halt::Failed(DeliveryError::Wait(e)))?,
         };
         verifier.forget();
+        // Where the kernel grants only small pipes, a long chunk does not fit into one, and is checked in memory.
+        let chunk = usize::try_from(files.header.bytes_per_checksum).unwrap_or(usize::MAX);
+        let fits = !self.verify || verifier.can_check(chunk);
+        let through_memory = self.rewriter.is_some() || self.crc.is_some() || !fits;
+        let mut first = [0];
+        if self.at_begin && self.terminator.is_some() && !through_memory {
+            read_verified(files, start, &mut first, self.verify).map_err(|error| bad(start, error))?;
+            self.before(first[0])?;
+        }
         let (mut at, mut memory) = (start, Vec::new());
         while at < end {
             if !piece.block.replica.is_valid() {

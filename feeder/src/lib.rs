@@ -1,9 +1,9 @@
 //! The feed: from files to a worker's standard input, with who waits for whom measured on the way.
 //!
 //! A byte's way through this crate is the order of its modules: [`Plan`] (inputs to files to splits to one
-//! share), a `source` that bounds each range and opens it (local files as descriptors, HDFS as buffers
-//! fetched ahead), [`Sink`] (splice or write into a pipe without ever blocking beyond recall), and [`Meter`].
-//! It knows nothing of jobs, schedulers or networks other than HDFS, and runs inside any program: see
+//! share), a `source` that bounds each range and opens it (local files and HDFS replicas of this host as
+//! descriptors, the rest of HDFS as buffers fetched ahead), [`Sink`] (splice or write into a pipe without ever
+//! blocking beyond recall), and [`Meter`]. It knows nothing of jobs, schedulers or networks other than HDFS, and runs inside any program: see
 //! [`feed()`].
 
 mod checksum;
