@@ -136,6 +136,7 @@ impl<'a> Run<'a> {
             epochs: args.epochs,
             checksums: args.report_checksums,
             verify: !args.no_verify,
+            count_records: false,
         };
         let (stop, meter) = (Arc::new(stop), Arc::default());
         Ok(Self { args, talk, plan, settings, stop, meter, delivered: Delivered::default() })

@@ -38,6 +38,12 @@ pub enum PlanError {
         /// The argument.
         input: String,
     },
+    /// A job's files are named in texts.
+    #[error("cannot hand {path:?} to a worker: its name is not UTF-8; rename the file")]
+    NameNotUtf8 {
+        /// The file.
+        path: PathBuf,
+    },
     /// A malformed glob.
     #[error(
         "cannot read the pattern {input}: {reason}; put a backslash before a character that is meant literally"
@@ -289,6 +295,17 @@ pub enum DeliveryError {
     /// Waiting for the reader failed.
     #[error("cannot wait for the reader: {0}")]
     Wait(io::Error),
+    /// Whoever follows the feed's leases failed.
+    #[error("cannot note where the next split begins: {0}")]
+    Observer(io::Error),
+    /// A split cannot go on where its former reader's acknowledgement ends.
+    #[error("cannot go on inside a split of {path}: {reason}")]
+    Skip {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: &'static str,
+    },
 }
 
 /// A feed failed: what was delivered is not all.

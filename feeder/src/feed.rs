@@ -6,15 +6,17 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use forebay_record::{Format, LfRewriter, Seam, Terminator};
+use forebay_record::{Counter, Delimiter, Format, LfRewriter, Seam, Terminator};
 use forebay_shortcircuit::{Verifier, VerifyError, read_verified};
 
 use crate::checksum::Crc32c;
 use crate::delivered::Delivered;
+use crate::lease::{LeaseObserver, LeaseQueue, StreamPosition};
 use crate::plan::Plan;
 use crate::report::SplitReport;
 use crate::sink::{Halt, Sink, Watch, is_wanted};
-use crate::source::{Dry, Item, LocalPiece, RecordRange, Source};
+use crate::skip::{CannotSkip, Passed, Skipper};
+use crate::source::{Dry, Item, LONGEST_SPAN, Leased, LocalPiece, RecordRange, Source, Tasks};
 use crate::{DeliveryError, FeedError, Meter, SourceError};
 
 /// What stands at the end of a delivered line.
@@ -32,18 +34,45 @@ pub enum LineEnding {
 pub struct Settings {
     /// Line endings; for other formats than lines without effect.
     pub line_ending: LineEnding,
-    /// Passes over the share.
+    /// Passes over the share of a plan; without effect on leases.
     pub epochs: u64,
     /// Keep a CRC32C of each delivered split. Costs a pass over the bytes in user space.
     pub checksums: bool,
     /// Compare replicas of this host with HDFS's own checksums before their bytes go on. What comes over the
     /// network is always compared.
     pub verify: bool,
+    /// Count records, for the positions of leases. Costs a pass over the bytes in user space.
+    pub count_records: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { line_ending: LineEnding::Keep, epochs: 1, checksums: false, verify: true }
+        Self {
+            line_ending: LineEnding::Keep,
+            epochs: 1,
+            checksums: false,
+            verify: true,
+            count_records: false,
+        }
+    }
+}
+
+/// Splits that are leased to a feed.
+pub struct Leases<'a> {
+    /// The splits; closing it ends the feed.
+    pub queue: &'a LeaseQueue,
+    /// What their records are.
+    pub format: &'a Format,
+    /// Is told where in the stream each begins.
+    pub observer: &'a mut dyn LeaseObserver,
+}
+
+impl std::fmt::Debug for Leases<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Leases")
+            .field("queue", self.queue)
+            .field("format", self.format)
+            .finish_non_exhaustive()
     }
 }
 
@@ -74,9 +103,46 @@ pub fn feed(
     meter: &Arc<Meter>,
     delivered: &mut Delivered,
 ) -> Result<Ended, FeedError> {
+    let longest = if settings.checksums { 0 } else { LONGEST_SPAN };
+    let tasks = Tasks::of_plan(plan, settings.epochs, longest);
+    run(tasks, plan.format(), None, settings, Output { sink, watch, meter, delivered })
+}
+
+/// Feeds leased splits into a sink, until the queue is closed and empty. Everything else is as with [`feed`].
+pub fn feed_leases(
+    leases: Leases<'_>,
+    settings: &Settings,
+    sink: &mut Sink,
+    watch: &Watch,
+    meter: &Arc<Meter>,
+    delivered: &mut Delivered,
+) -> Result<Ended, FeedError> {
+    let Leases { queue, format, observer } = leases;
+    let output = Output { sink, watch, meter, delivered };
+    run(Tasks::Queue(queue), format, Some(observer), settings, output)
+}
+
+/// Where bytes go, and who looks on.
+struct Output<'a> {
+    sink: &'a mut Sink,
+    watch: &'a Watch,
+    meter: &'a Arc<Meter>,
+    delivered: &'a mut Delivered,
+}
+
+fn run<'a>(
+    tasks: Tasks<'a>,
+    format: &'a Format,
+    observer: Option<&mut dyn LeaseObserver>,
+    settings: &Settings,
+    output: Output<'a>,
+) -> Result<Ended, FeedError> {
+    let Output { sink, watch, meter, delivered } = output;
     meter.start();
-    let mut delivery = Delivery::new(plan, settings, sink, watch, delivered);
-    let mut result = delivery.run(settings, meter);
+    let own = Output { sink: &mut *sink, watch, meter, delivered: &mut *delivered };
+    let observer = observer.map(|observer| observer as &mut dyn LeaseObserver);
+    let mut delivery = Delivery::new(format, settings, observer, own);
+    let mut result = delivery.run(Source::new(tasks, format, meter, settings.verify));
     let name = delivery.file_name();
     let planned = delivery.file_len();
     meter.end();
@@ -107,16 +173,26 @@ const MEMORY: usize = 256 << 10;
 const UNVERIFIED: u64 = 8 << 20;
 
 struct Delivery<'a> {
-    plan: &'a Plan,
+    format: &'a Format,
     sink: &'a mut Sink,
     watch: &'a Watch,
+    meter: &'a Arc<Meter>,
     delivered: &'a mut Delivered,
+    observer: Option<&'a mut dyn LeaseObserver>,
     /// How lines are ended; `None` for formats without lines.
     terminator: Option<&'a Terminator>,
     seam: Seam,
     rewriter: Option<LfRewriter>,
     crc: Option<Crc32c>,
     rewritten: Vec<u8>,
+    /// What the records of the delivered stream are, where they are counted.
+    counted: Option<Format>,
+    /// Counts those of the range in hand.
+    counter: Option<Counter>,
+    /// Leaves out the beginning of the range in hand.
+    skipper: Option<Skipper>,
+    /// A lease whose first byte is still to come.
+    to_begin: Option<Leased>,
     /// The range in hand.
     range: Option<RecordRange>,
     /// First bytes of the range are still to come.
@@ -130,13 +206,13 @@ struct Delivery<'a> {
 
 impl<'a> Delivery<'a> {
     fn new(
-        plan: &'a Plan,
+        format: &'a Format,
         settings: &Settings,
-        sink: &'a mut Sink,
-        watch: &'a Watch,
-        delivered: &'a mut Delivered,
+        observer: Option<&'a mut dyn LeaseObserver>,
+        output: Output<'a>,
     ) -> Self {
-        let terminator = match plan.format() {
+        let Output { sink, watch, meter, delivered } = output;
+        let terminator = match format {
             Format::Lines(terminator) => Some(terminator),
             Format::Bytes | Format::Fixed(_) => None,
         };
@@ -145,15 +221,21 @@ impl<'a> Delivery<'a> {
             .filter(|t| !matches!(t, Terminator::Delimiter(d) if d.bytes() == b"\n"))
             .map(|t| LfRewriter::new(t.clone()));
         Self {
-            plan,
+            format,
             sink,
             watch,
+            meter,
             delivered,
+            observer,
             terminator,
             seam: Seam::default(),
+            counted: settings.count_records.then(|| stream_format(format, rewriter.is_some())),
             rewriter,
             crc: settings.checksums.then(Crc32c::new),
             rewritten: Vec::new(),
+            counter: None,
+            skipper: None,
+            to_begin: None,
             range: None,
             at_begin: false,
             last: 0,
@@ -163,8 +245,7 @@ impl<'a> Delivery<'a> {
         }
     }
 
-    fn run(&mut self, settings: &Settings, meter: &Arc<Meter>) -> Result<(), Dry> {
-        let mut source = Source::new(self.plan, settings.epochs, settings.checksums, meter, settings.verify);
+    fn run(&mut self, mut source: Source<'_>) -> Result<(), Dry> {
         loop {
             let sink = &*self.sink;
             match source.next(self.watch, |name, file| sink.refuse_input(name, file))? {
@@ -172,46 +253,65 @@ impl<'a> Delivery<'a> {
                 Some(Item::Begin(range)) => {
                     // A worker may exit and leave its input to a child: what it was fed for is over all the same.
                     is_wanted(self.watch).map_err(Dry::Halted)?;
-                    self.delivered_before = meter.delivered.load(Relaxed);
-                    self.at_begin = true;
-                    self.range = Some(range);
+                    self.take(range).map_err(Dry::Halted)?;
                 }
                 Some(Item::Stored { file, bytes }) => {
-                    self.stored(&file, bytes, meter).map_err(Dry::Halted)?;
+                    self.stored(&file, bytes).map_err(Dry::Halted)?;
                 }
                 Some(Item::Bytes(bytes)) => self.bytes(&bytes).map_err(Dry::Halted)?,
-                Some(Item::Local(piece)) => match self.local(&piece, meter) {
+                Some(Item::Local(piece)) => match self.local(&piece) {
                     Ok(()) => {}
                     Err(Stuck::Halted(halt)) => return Err(Dry::Halted(halt)),
                     Err(Stuck::BadReplica { at, error }) => source.go_around(&piece, at, &error),
                 },
                 Some(Item::End) => {
-                    self.end(meter).map_err(Dry::Halted)?;
+                    self.end().map_err(Dry::Halted)?;
                     if let Some(size) = self.sink.pipe_size() {
-                        self.delivered.settle(meter.delivered.load(Relaxed), size)?;
+                        self.delivered.settle(self.meter.delivered.load(Relaxed), size)?;
                     }
                 }
             }
         }
     }
 
+    /// Takes a range in hand.
+    fn take(&mut self, range: RecordRange) -> Result<(), Halt> {
+        self.delivered_before = self.meter.delivered.load(Relaxed);
+        self.at_begin = true;
+        self.counter = self.counted.as_ref().and_then(Counter::new);
+        if let Some(leased) = range.task.lease {
+            let format = stream_format(self.format, self.rewriter.is_some());
+            let skipper = Skipper::new(leased.skip, &format);
+            self.skipper = skipper.map_err(|error| cannot_skip(&error, range.task.file.name()))?;
+            self.to_begin = Some(leased);
+        }
+        self.range = Some(range);
+        Ok(())
+    }
+
+    /// Whether bytes have to pass through memory.
+    fn through_memory(&self) -> bool {
+        self.rewriter.is_some() || self.crc.is_some() || self.counter.is_some() || self.skipper.is_some()
+    }
+
     /// A stretch of a file: moved whole, unless its bytes have to be seen.
-    fn stored(&mut self, file: &Arc<File>, bytes: Range<u64>, meter: &Meter) -> Result<(), Halt> {
+    fn stored(&mut self, file: &Arc<File>, bytes: Range<u64>) -> Result<(), Halt> {
         if bytes.is_empty() {
             return Ok(());
         }
-        if self.rewriter.is_some() || self.crc.is_some() {
+        if self.through_memory() {
             return self.stored_through_memory(file, bytes);
         }
         if self.terminator.is_some() {
             let first = byte_at(file, bytes.start)?;
             self.before(first)?;
         }
+        self.begin()?;
         self.sink.deliver_file(self.watch, file, bytes.start, bytes.end - bytes.start)?;
         if self.sink.pipe_size().is_some() {
-            let (plan, range) = (self.plan, &self.range);
-            let name = || range.as_ref().map_or_else(String::new, |range| plan.files[range.span.file].name());
-            self.delivered.moved(file, name, bytes.end, meter.delivered.load(Relaxed));
+            let range = &self.range;
+            let name = || range.as_ref().map_or_else(String::new, |range| range.task.file.name());
+            self.delivered.moved(file, name, bytes.end, self.meter.delivered.load(Relaxed));
         }
         if self.terminator.is_some() {
             self.last = byte_at(file, bytes.end - 1)?;
@@ -238,7 +338,7 @@ impl<'a> Delivery<'a> {
     }
 
     /// A part of an HDFS replica of this host: verified, and moved without a copy unless its bytes have to be seen.
-    fn local(&mut self, piece: &LocalPiece, meter: &Meter) -> Result<(), Stuck> {
+    fn local(&mut self, piece: &LocalPiece) -> Result<(), Stuck> {
         let files = piece.block.files();
         let Range { start, end } = piece.bytes;
         let mut verifier = match self.verifier.take() {
@@ -249,11 +349,14 @@ impl<'a> Delivery<'a> {
         // Where the kernel grants only small pipes, a long chunk does not fit into one, and is checked in memory.
         let chunk = usize::try_from(files.header.bytes_per_checksum).unwrap_or(usize::MAX);
         let fits = !self.verify || verifier.can_check(chunk);
-        let through_memory = self.rewriter.is_some() || self.crc.is_some() || !fits;
+        let through_memory = self.through_memory() || !fits;
         let mut first = [0];
         if self.at_begin && self.terminator.is_some() && !through_memory {
             read_verified(files, start, &mut first, self.verify).map_err(|error| bad(start, error))?;
             self.before(first[0])?;
+        }
+        if !through_memory {
+            self.begin()?;
         }
         let (mut at, mut memory) = (start, Vec::new());
         while at < end {
@@ -285,8 +388,8 @@ impl<'a> Delivery<'a> {
                 held
             };
             at += moved as u64;
-            meter.local.fetch_add(moved as u64, Relaxed);
-            meter.verified.fetch_add(if self.verify { moved as u64 } else { 0 }, Relaxed);
+            self.meter.local.fetch_add(moved as u64, Relaxed);
+            self.meter.verified.fetch_add(if self.verify { moved as u64 } else { 0 }, Relaxed);
         }
         self.verifier = Some(verifier);
         if self.terminator.is_some() && !through_memory && start < end {
@@ -297,8 +400,7 @@ impl<'a> Delivery<'a> {
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), Halt> {
-        let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else { return Ok(()) };
-        self.before(first)?;
+        let Some(&last) = bytes.last() else { return Ok(()) };
         self.last = last;
         self.hand_over(bytes)
     }
@@ -307,24 +409,67 @@ impl<'a> Delivery<'a> {
     fn before(&mut self, first: u8) -> Result<(), Halt> {
         if std::mem::take(&mut self.at_begin) && self.rewriter.is_none() {
             let between = self.seam.before(first);
-            self.hand_over(between)?;
+            Self::write(self.sink, self.watch, self.crc.as_mut(), between)?;
         }
         Ok(())
     }
 
+    /// Bytes as they are stored, or what ends them.
     fn hand_over(&mut self, bytes: &[u8]) -> Result<(), Halt> {
-        match &mut self.rewriter {
+        let mut rewritten = std::mem::take(&mut self.rewritten);
+        let result = match &mut self.rewriter {
             Some(rewriter) => {
-                self.rewritten.clear();
-                rewriter.push(bytes, &mut self.rewritten);
-                self.flush_rewritten()
+                rewritten.clear();
+                rewriter.push(bytes, &mut rewritten);
+                self.own(&rewritten)
             }
-            None => Self::write(self.sink, self.watch, self.crc.as_mut(), bytes),
+            None => self.own(bytes),
+        };
+        self.rewritten = rewritten;
+        result
+    }
+
+    /// Bytes of the range's own stream: without what is to be left out of it.
+    fn own(&mut self, bytes: &[u8]) -> Result<(), Halt> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let Some(skipper) = &mut self.skipper else { return self.deliver(bytes) };
+        match skipper.pass(bytes) {
+            Ok(Passed::Nothing) => Ok(()),
+            Ok(Passed::From(open, from)) => {
+                let first = open.first().or(bytes.get(from)).copied();
+                first.map_or(Ok(()), |first| self.before(first))?;
+                self.begin()?;
+                self.deliver(&open)?;
+                self.deliver(&bytes[from..])
+            }
+            Err(error) => Err(cannot_skip(&error, self.file_name())),
         }
     }
 
-    fn flush_rewritten(&mut self) -> Result<(), Halt> {
-        Self::write(self.sink, self.watch, self.crc.as_mut(), &self.rewritten)
+    fn deliver(&mut self, bytes: &[u8]) -> Result<(), Halt> {
+        let Some(&first) = bytes.first() else { return Ok(()) };
+        self.before(first)?;
+        self.begin()?;
+        if let Some(counter) = &mut self.counter {
+            let before = counter.records();
+            counter.advance(bytes, u64::MAX);
+            self.meter.records.fetch_add(counter.records() - before, Relaxed);
+        }
+        Self::write(self.sink, self.watch, self.crc.as_mut(), bytes)
+    }
+
+    /// Tells where the lease in hand begins, before its first byte is delivered.
+    fn begin(&mut self) -> Result<(), Halt> {
+        let (Some(leased), Some(observer)) = (self.to_begin.take(), &mut self.observer) else {
+            return Ok(());
+        };
+        let skipped = self.skipper.take().map_or_else(StreamPosition::default, |skipper| skipper.skipped());
+        let (bytes, records) = (self.meter.delivered.load(Relaxed), self.meter.records.load(Relaxed));
+        observer
+            .begin(leased.id, StreamPosition { bytes, records }, skipped)
+            .map_err(|error| Halt::Failed(DeliveryError::Observer(error)))
     }
 
     fn write(sink: &mut Sink, watch: &Watch, crc: Option<&mut Crc32c>, bytes: &[u8]) -> Result<(), Halt> {
@@ -335,31 +480,47 @@ impl<'a> Delivery<'a> {
     }
 
     /// The range's last byte was handed over: ends its last record.
-    fn end(&mut self, meter: &Meter) -> Result<(), Halt> {
-        let Some(range) = self.range.take() else { return Ok(()) };
-        if let Some(terminator) = self.terminator.filter(|_| !range.bytes.is_empty()) {
-            let at_file_end = range.bytes.end == self.plan.files[range.span.file].len;
+    fn end(&mut self) -> Result<(), Halt> {
+        let Some(RecordRange { task, bytes, append }) = self.range.clone() else { return Ok(()) };
+        if let Some(terminator) = self.terminator.filter(|_| !bytes.is_empty()) {
+            let at_file_end = bytes.end == task.file.len;
             let open = *terminator == Terminator::Any && !matches!(self.last, b'\n' | b'\r');
-            let append: &[u8] = if at_file_end && open { b"\n" } else { &range.append };
+            let append: &[u8] = if at_file_end && open { b"\n" } else { &append };
             self.hand_over(append)?;
-            self.seam.after(terminator, append.last().copied().unwrap_or(self.last));
+            let last = append.last().copied().unwrap_or(self.last);
+            if self.skipper.is_none() {
+                self.seam.after(terminator, last);
+            }
             if let Some(rewriter) = &mut self.rewriter {
-                self.rewritten.clear();
-                rewriter.finish(&mut self.rewritten);
-                self.flush_rewritten()?;
+                let mut rewritten = std::mem::take(&mut self.rewritten);
+                rewritten.clear();
+                rewriter.finish(&mut rewritten);
+                self.own(&rewritten)?;
+                self.rewritten = rewritten;
             }
         }
-        meter.splits.fetch_add(range.span.splits, Relaxed);
+        if let Some(skipper) = &mut self.skipper {
+            // Nothing of it was left to be delivered.
+            skipper.finish();
+        }
+        self.begin()?;
+        if let Some(counter) = &mut self.counter {
+            let before = counter.records();
+            counter.finish();
+            self.meter.records.fetch_add(counter.records() - before, Relaxed);
+        }
+        self.range = None;
+        self.meter.splits.fetch_add(task.span.splits, Relaxed);
         if let Some(crc) = self.crc.take() {
             self.crc = Some(Crc32c::new());
             self.delivered.splits.push(SplitReport {
-                file: self.plan.files[range.span.file].name(),
-                split: range.span.ordinal,
-                start: range.span.start,
-                end: range.span.end,
-                records_start: range.bytes.start,
-                records_end: range.bytes.end,
-                delivered: meter.delivered.load(Relaxed) - self.delivered_before,
+                file: task.file.name(),
+                split: task.span.ordinal,
+                start: task.span.start,
+                end: task.span.end,
+                records_start: bytes.start,
+                records_end: bytes.end,
+                delivered: self.meter.delivered.load(Relaxed) - self.delivered_before,
                 crc32c: format!("{:08x}", crc.value()),
             });
         }
@@ -367,12 +528,28 @@ impl<'a> Delivery<'a> {
     }
 
     fn file_name(&self) -> String {
-        self.range.as_ref().map_or_else(String::new, |range| self.plan.files[range.span.file].name())
+        self.range.as_ref().map_or_else(String::new, |range| range.task.file.name())
     }
 
     fn file_len(&self) -> u64 {
-        self.range.as_ref().map_or(0, |range| self.plan.files[range.span.file].len)
+        self.range.as_ref().map_or(0, |range| range.task.file.len)
     }
+}
+
+/// What the records are when they are delivered.
+fn stream_format(format: &Format, rewritten: bool) -> Format {
+    match Delimiter::new(b"\n") {
+        Ok(newline) if rewritten => Format::Lines(Terminator::Delimiter(newline)),
+        _ => format.clone(),
+    }
+}
+
+fn cannot_skip(error: &CannotSkip, path: String) -> Halt {
+    let reason = match error {
+        CannotSkip::NoRecords => "its format has no records to count",
+        CannotSkip::LongRecord => "the acknowledged bytes end in a record of more than 16 MiB",
+    };
+    Halt::Failed(DeliveryError::Skip { path, reason })
 }
 
 /// Why a local piece cannot be delivered.

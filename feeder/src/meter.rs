@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::StreamPosition;
+
 /// Counters of one feed; cheap to read from another thread while it runs.
 #[derive(Debug, Default)]
 pub struct Meter {
@@ -17,6 +19,8 @@ pub struct Meter {
     pub(crate) delivered: AtomicU64,
     pub(crate) copied: AtomicU64,
     pub(crate) splits: AtomicU64,
+    /// Records delivered, where they are counted.
+    pub(crate) records: AtomicU64,
     /// Nanoseconds in which the feed had bytes ready and the pipe had no room.
     pub(crate) pipe_full: AtomicU64,
     /// Bytes are ready: they wait for room, or have just been given some. An empty pipe is then no wait for
@@ -126,6 +130,11 @@ impl Meter {
     /// Bytes delivered from HDFS replicas of this host, and those of them that were verified.
     pub fn local_bytes(&self) -> (u64, u64) {
         (self.local.load(Relaxed), self.verified.load(Relaxed))
+    }
+
+    /// Where the feed's stream is: what was delivered since its beginning.
+    pub fn position(&self) -> StreamPosition {
+        StreamPosition { bytes: self.delivered.load(Relaxed), records: self.records.load(Relaxed) }
     }
 
     /// Reads all counters.

@@ -12,7 +12,7 @@ use forebay_split::{FileLen, Shard, Split, splits};
 use crate::hdfs::{Cluster, HdfsNamespace};
 use crate::listing::{FileFacts, Found, LocalNamespace, expand};
 use crate::suffix::compressed;
-use crate::{Hdfs, Input, PlanError};
+use crate::{FileEntry, Hdfs, Input, PlanError};
 
 /// The split size of local files, in bytes, where none is asked for: HDFS's usual block.
 pub const LOCAL_SPLIT_SIZE: NonZeroU64 = NonZeroU64::new(128 << 20).unwrap();
@@ -32,7 +32,7 @@ pub struct PlanOptions {
 #[derive(Debug)]
 pub struct Plan {
     pub(crate) options: PlanOptions,
-    pub(crate) files: Vec<PlannedFile>,
+    pub(crate) files: Vec<Arc<PlannedFile>>,
     lens: Vec<FileLen>,
     splits: u64,
     total_splits: u64,
@@ -78,7 +78,7 @@ impl Plan {
                 check(&file, &options.format)?;
                 let block = block_size.and_then(NonZeroU64::new).unwrap_or(LOCAL_SPLIT_SIZE);
                 lens.push(FileLen { len, split_size: options.split_size.unwrap_or(block) });
-                files.push(file);
+                files.push(Arc::new(file));
             }
         }
         let mut plan = Self { options, files, lens, splits: 0, total_splits: 0, bytes: 0, _hdfs: hdfs };
@@ -91,6 +91,12 @@ impl Plan {
     /// The share's splits, in order. Made anew each time: there may be very many.
     pub(crate) fn share(&self) -> impl Iterator<Item = Split> + use<'_> {
         splits(&self.lens).filter(|split| self.options.shard.owns(split.ordinal))
+    }
+
+    /// The files of the inputs, in a form that can be kept and sent. Their splits are those of
+    /// [`forebay_split::splits`].
+    pub fn entries(&self) -> Result<Vec<FileEntry>, PlanError> {
+        self.files.iter().zip(&self.lens).map(|(file, len)| FileEntry::of(file, len.split_size)).collect()
     }
 
     /// Files of the inputs, whether or not this share reads from them.

@@ -192,6 +192,14 @@ impl Sink {
         Sampler::start(self.fd.try_clone()?, Arc::clone(&self.meter)).map(Some)
     }
 
+    /// Tells another thread what the reader has not taken yet; `None` where the output is no pipe.
+    pub fn gauge(&self) -> io::Result<Option<Gauge>> {
+        if self.kind != Kind::Pipe {
+            return Ok(None);
+        }
+        Ok(Some(Gauge { pipe: self.fd.try_clone()?, meter: Arc::clone(&self.meter) }))
+    }
+
     /// Bytes that the reader has not taken out of the pipe.
     pub(crate) fn unread(&self) -> u64 {
         if self.kind == Kind::Pipe { rustix::io::ioctl_fionread(&self.fd).unwrap_or(0) } else { 0 }
@@ -365,6 +373,21 @@ impl Sink {
     fn failed(&self, error: Errno) -> Halt {
         let after = self.meter.delivered.load(Relaxed);
         Halt::Failed(DeliveryError::Write { to: self.kind.name(), after, source: error.into() })
+    }
+}
+
+/// How far a pipe's reader is. Until it is dropped, the reader sees no end of input.
+#[derive(Debug)]
+pub struct Gauge {
+    pipe: OwnedFd,
+    meter: Arc<Meter>,
+}
+
+impl Gauge {
+    /// Bytes that have left the pipe, of those that the meter knew of when it was asked: never too many.
+    pub fn consumed(&self) -> u64 {
+        let delivered = self.meter.delivered.load(Relaxed);
+        delivered.saturating_sub(rustix::io::ioctl_fionread(&self.pipe).unwrap_or(delivered))
     }
 }
 

@@ -2,27 +2,27 @@
 
 pub(crate) mod hdfs;
 mod local;
+mod tasks;
 
 use std::fs::File;
-use std::iter::Peekable;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use forebay_record::{Bound, Ending, EndingStep, Format, Search, Step, Terminator};
 use forebay_shortcircuit::VerifyError;
-use forebay_split::{Span, spans};
 
 pub(crate) use self::hdfs::LocalPiece;
-use crate::plan::{Place, Plan};
+pub(crate) use self::tasks::{Leased, Task, Tasks};
+use crate::plan::{Place, PlannedFile};
 use crate::sink::{Halt, Watch};
 use crate::{DeliveryError, Meter, SourceError};
 
 /// A range of a file that holds whole records: what one or more neighbouring splits deliver.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct RecordRange {
     /// The splits.
-    pub(crate) span: Span,
+    pub(crate) task: Task,
     /// The bytes of their records.
     pub(crate) bytes: Range<u64>,
     /// What to append, for a custom delimiter and a file's end.
@@ -61,21 +61,17 @@ impl From<SourceError> for Dry {
 }
 
 /// Longest span of neighbouring splits that is read as one range.
-const LONGEST_SPAN: u64 = 64 << 20;
+pub(crate) const LONGEST_SPAN: u64 = 64 << 20;
 
-/// Most spans on HDFS that are fetched ahead as one run: bounds what a run of very many small splits takes.
+/// Most tasks on HDFS that are fetched ahead as one run: bounds what a run of very many small splits takes.
 const LONGEST_RUN: usize = 16 << 10;
 
-/// All ranges of a plan's share, once per epoch.
+/// The ranges of all tasks.
 pub(crate) struct Source<'p> {
-    plan: &'p Plan,
-    /// The longest span, in bytes.
-    longest: u64,
-    /// What is left of this epoch.
-    spans: Peekable<Box<dyn Iterator<Item = Span> + 'p>>,
+    tasks: Tasks<'p>,
+    format: &'p Format,
     meter: &'p Arc<Meter>,
     verify: bool,
-    epochs_left: u64,
     open: Open<'p>,
 }
 
@@ -87,21 +83,11 @@ enum Open<'p> {
 }
 
 impl<'p> Source<'p> {
-    /// `whole_splits`: each split is a range of its own.
-    pub(crate) fn new(
-        plan: &'p Plan,
-        epochs: u64,
-        whole_splits: bool,
-        meter: &'p Arc<Meter>,
-        verify: bool,
-    ) -> Self {
-        let longest = if whole_splits { 0 } else { LONGEST_SPAN };
-        // An empty share is read no times, rather than many times nothing.
-        let epochs_left = if plan.splits() == 0 { 0 } else { epochs };
-        Self { plan, longest, spans: share(plan, longest), meter, verify, epochs_left, open: Open::Nothing }
+    pub(crate) fn new(tasks: Tasks<'p>, format: &'p Format, meter: &'p Arc<Meter>, verify: bool) -> Self {
+        Self { tasks, format, meter, verify, open: Open::Nothing }
     }
 
-    /// The next item; `None` when all epochs are over. `admit` may refuse a file that is opened.
+    /// The next item; `None` when there are no more tasks. `admit` may refuse a file that is opened.
     pub(crate) fn next(
         &mut self,
         watch: &Watch,
@@ -118,17 +104,10 @@ impl<'p> Source<'p> {
                     Some(item) => return Ok(Some(item)),
                     None => self.open = Open::Nothing,
                 },
-                Open::Nothing => {
-                    if self.epochs_left == 0 {
-                        return Ok(None);
-                    }
-                    if self.spans.peek().is_none() {
-                        self.epochs_left -= 1;
-                        self.spans = share(self.plan, self.longest);
-                    } else {
-                        self.open_next(watch, &admit)?;
-                    }
-                }
+                Open::Nothing => match self.tasks.next(watch)? {
+                    Some(task) => self.open(task, watch, &admit)?,
+                    None => return Ok(None),
+                },
             }
         }
     }
@@ -140,26 +119,25 @@ impl<'p> Source<'p> {
         }
     }
 
-    fn open_next(
+    fn open(
         &mut self,
+        task: Task,
         watch: &Watch,
         admit: &impl Fn(&str, &File) -> Result<(), DeliveryError>,
     ) -> Result<(), Dry> {
-        let Some(span) = self.spans.next() else { return Ok(()) };
-        let plan = self.plan;
-        let on_hdfs = |span: &Span| matches!(plan.files[span.file].place, Place::Hdfs(..));
-        if on_hdfs(&span) {
-            let mut run = vec![span];
+        let on_hdfs = |file: &PlannedFile| matches!(file.place, Place::Hdfs(..));
+        if on_hdfs(&task.file) {
+            let mut run = vec![task];
             while run.len() < LONGEST_RUN
-                && let Some(span) = self.spans.next_if(on_hdfs)
+                && let Some(task) = self.tasks.next_if(on_hdfs)
             {
-                run.push(span);
+                run.push(task);
             }
-            self.open = Open::Hdfs(hdfs::Ahead::start(self.plan, run, self.meter, self.verify)?);
+            self.open = Open::Hdfs(hdfs::Ahead::start(run, self.format, self.meter, self.verify)?);
         } else {
-            let file = local::LocalFile::open(self.plan, span.file)?;
-            admit(&self.plan.files[span.file].name(), file.file()).map_err(Dry::Refused)?;
-            self.open = Open::Local(local::LocalRange::new(file, span, watch)?);
+            let file = local::LocalFile::open(&task.file, self.format)?;
+            admit(&task.file.name(), file.file()).map_err(Dry::Refused)?;
+            self.open = Open::Local(local::LocalRange::new(file, task, watch)?);
         }
         Ok(())
     }
@@ -167,16 +145,12 @@ impl<'p> Source<'p> {
     /// Opens the next range in the same local file, with what is known of it.
     fn go_on_locally(&mut self, watch: &Watch) -> Result<bool, Dry> {
         let Open::Local(range) = &mut self.open else { return Ok(false) };
-        match self.spans.next_if(|span| span.file == range.file_index()) {
-            Some(span) => range.restart(span, watch).map(|()| true),
+        let planned = range.planned();
+        match self.tasks.next_if(|file| std::ptr::eq(file, &raw const *planned)) {
+            Some(task) => range.restart(task, watch).map(|()| true),
             None => Ok(false),
         }
     }
-}
-
-fn share(plan: &Plan, longest: u64) -> Peekable<Box<dyn Iterator<Item = Span> + '_>> {
-    let all: Box<dyn Iterator<Item = Span>> = Box::new(spans(plan.share(), longest));
-    all.peekable()
 }
 
 /// Remembers the last bound of a file, so that a line longer than many splits is crossed once, and a run of

@@ -107,6 +107,16 @@ impl Worker {
         }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// A descriptor that is readable once it has exited.
+    pub fn pidfd(&self) -> &Arc<OwnedFd> {
+        &self.pidfd
+    }
+
     /// What ends a delivery's waits: the stop event, and this worker's exit.
     pub fn watch(&self, stop: &Arc<Stop>) -> Watch {
         Watch { stop: Arc::clone(stop), worker: Some(Arc::clone(&self.pidfd)) }

@@ -4,6 +4,7 @@
 //! first record start at or after a split's offset; the search answers with the byte range it wants to see
 //! next, so the same code serves blocking and asynchronous readers.
 
+mod count;
 mod delimiter;
 mod ending;
 mod format;
@@ -11,6 +12,7 @@ mod lf;
 mod seam;
 mod search;
 
+pub use count::Counter;
 pub use delimiter::{Delimiter, DelimiterError};
 pub use ending::{Ending, EndingStep};
 pub use format::{Format, Terminator};

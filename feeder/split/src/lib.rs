@@ -5,9 +5,11 @@
 
 mod shard;
 mod span;
+mod table;
 
 pub use shard::{Shard, ShardError};
 pub use span::{Span, spans};
+pub use table::SplitTable;
 
 use std::num::NonZeroU64;
 

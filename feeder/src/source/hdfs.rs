@@ -16,7 +16,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use forebay_record::Format;
 use forebay_shortcircuit::VerifyError;
-use forebay_split::Span;
 use futures_util::{StreamExt, stream};
 use rustix::event::{EventfdFlags, PollFlags, eventfd};
 use tokio::sync::mpsc::{self, error::TryRecvError};
@@ -25,9 +24,9 @@ use tokio::task::JoinHandle;
 
 use self::file::HdfsFile;
 pub(crate) use self::place::{Local, LocalBlock, Remote};
-use super::{Dry, Item, KnownBound, RecordRange};
+use super::{Dry, Item, KnownBound, RecordRange, Task};
 use crate::hdfs::Cluster;
-use crate::plan::{Place, Plan};
+use crate::plan::Place;
 use crate::sink::{Watch, wait_for};
 use crate::{HdfsError, Meter, SourceError};
 
@@ -87,12 +86,12 @@ struct Chunk {
 
 impl Ahead {
     pub(crate) fn start(
-        plan: &Plan,
-        spans: Vec<Span>,
+        tasks: Vec<Task>,
+        format: &Format,
         meter: &Arc<Meter>,
         verify: bool,
     ) -> Result<Self, SourceError> {
-        let visits = visits(plan, spans);
+        let visits = visits(tasks);
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|e| SourceError::Hdfs(HdfsError::Runtime(e.into())))?;
         let wake = Arc::new(wake);
@@ -101,7 +100,7 @@ impl Ahead {
             return Err(SourceError::Hdfs(HdfsError::Runtime(io::ErrorKind::NotFound.into())));
         };
         let handle = first.cluster.handle().clone();
-        let planner = handle.spawn(run(visits, plan.format().clone(), sender, Arc::clone(meter), verify));
+        let planner = handle.spawn(run(visits, format.clone(), sender, Arc::clone(meter), verify));
         Ok(Self { messages, chunk: None, wake, planner, meter: Arc::clone(meter), corrupt: None })
     }
 
@@ -227,26 +226,25 @@ impl<T> Drop for Waking<T> {
 /// The feed has ended; nothing more is wanted.
 pub(crate) struct Gone;
 
-/// The spans of one file that follow each other in the share.
+/// The tasks of one file that follow each other.
 pub(crate) struct Visit {
     cluster: Arc<Cluster>,
     path: String,
     len: u64,
-    spans: Vec<Span>,
+    tasks: Vec<Task>,
 }
 
-fn visits(plan: &Plan, spans: Vec<Span>) -> Vec<Visit> {
+fn visits(tasks: Vec<Task>) -> Vec<Visit> {
     let mut visits: Vec<Visit> = Vec::new();
-    for span in spans {
-        let file = &plan.files[span.file];
-        let Place::Hdfs(cluster, path) = &file.place else { continue };
+    for task in tasks {
+        let Place::Hdfs(cluster, path) = &task.file.place else { continue };
         match visits.last_mut() {
-            Some(visit) if visit.spans[0].file == span.file => visit.spans.push(span),
+            Some(visit) if Arc::ptr_eq(&visit.tasks[0].file, &task.file) => visit.tasks.push(task),
             _ => visits.push(Visit {
                 cluster: Arc::clone(cluster),
                 path: path.clone(),
-                len: file.len,
-                spans: vec![span],
+                len: task.file.len,
+                tasks: vec![task],
             }),
         }
     }
@@ -260,7 +258,7 @@ async fn run(visits: Vec<Visit>, format: Format, messages: Waking<Message>, mete
     let planner = Planner { format, messages, budget: Arc::new(Semaphore::new(BUDGET as usize)), meter };
     while let Some(opened) = files.next().await {
         let outcome = match opened {
-            Ok(Ok((file, spans))) => planner.read_file(&Arc::new(file), &spans).await,
+            Ok(Ok((file, tasks))) => planner.read_file(&Arc::new(file), tasks).await,
             Ok(Err(error)) => Err(Some(error)),
             Err(_) => Err(Some(broken("a file on HDFS"))),
         };
@@ -287,11 +285,11 @@ struct Planner {
 type Over = Option<SourceError>;
 
 impl Planner {
-    /// Bounds each span, opens its local blocks and starts the fetches of the others.
-    async fn read_file(&self, file: &Arc<HdfsFile>, spans: &[Span]) -> Result<(), Over> {
+    /// Bounds each task, opens its local blocks and starts the fetches of the others.
+    async fn read_file(&self, file: &Arc<HdfsFile>, tasks: Vec<Task>) -> Result<(), Over> {
         let mut known = KnownBound::default();
-        for &span in spans {
-            let range = file.range(&self.format, span, &mut known).await?;
+        for task in tasks {
+            let range = file.range(&self.format, task, &mut known).await?;
             let bytes = range.bytes.clone();
             self.send(Message::Begin(range)).await?;
             for (piece, local) in file.pieces(bytes).await {

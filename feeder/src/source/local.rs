@@ -7,17 +7,16 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::sync::Arc;
 
 use forebay_record::Format;
-use forebay_split::Span;
 use rustix::fs::{Advice, OFlags, fadvise};
 
-use super::{Dry, Item, KnownBound, RecordRange, ending, run_ending, run_search};
+use super::{Dry, Item, KnownBound, RecordRange, Task, ending, run_ending, run_search};
 use crate::SourceError;
-use crate::plan::{Place, Plan};
+use crate::plan::{Place, PlannedFile};
 use crate::sink::{Watch, is_wanted};
 
-/// An open file of the plan.
+/// An open file.
 pub(crate) struct LocalFile<'p> {
-    index: usize,
+    planned: Arc<PlannedFile>,
     name: String,
     format: &'p Format,
     file: Arc<File>,
@@ -26,8 +25,7 @@ pub(crate) struct LocalFile<'p> {
 }
 
 impl<'p> LocalFile<'p> {
-    pub(crate) fn open(plan: &'p Plan, index: usize) -> Result<Self, SourceError> {
-        let planned = &plan.files[index];
+    pub(crate) fn open(planned: &Arc<PlannedFile>, format: &'p Format) -> Result<Self, SourceError> {
         let name = planned.name();
         let failed = |source| SourceError::Open { path: name.clone(), source };
         let Place::Local(path) = &planned.place else {
@@ -50,7 +48,8 @@ impl<'p> LocalFile<'p> {
         // Twice the read-ahead; a file system that has no use for the advice says so, and is not listened to.
         let _ = fadvise(&file, 0, None, Advice::Sequential);
         let file = Arc::new(file);
-        Ok(Self { index, name, format: plan.format(), file, len: planned.len, known: KnownBound::default() })
+        let (planned, len) = (Arc::clone(planned), planned.len);
+        Ok(Self { planned, name, format, file, len, known: KnownBound::default() })
     }
 
     pub(crate) fn file(&self) -> &File {
@@ -85,13 +84,14 @@ impl<'p> LocalFile<'p> {
         Ok(bound.offset)
     }
 
-    fn range(&mut self, span: Span, watch: &Watch) -> Result<RecordRange, Dry> {
+    fn range(&mut self, task: Task, watch: &Watch) -> Result<RecordRange, Dry> {
+        let span = task.span;
         let bytes = self.bound(span.start, watch)?..self.bound(span.end, watch)?;
         let append = match ending(self.format, &bytes, self.len) {
             Some(ending) => run_ending(ending, |range, buffer| self.read(range, buffer))?,
             None => Vec::new(),
         };
-        Ok(RecordRange { span, bytes, append })
+        Ok(RecordRange { task, bytes, append })
     }
 }
 
@@ -103,20 +103,20 @@ pub(crate) struct LocalRange<'p> {
 }
 
 impl<'p> LocalRange<'p> {
-    pub(crate) fn new(mut file: LocalFile<'p>, span: Span, watch: &Watch) -> Result<Self, Dry> {
-        let range = file.range(span, watch)?;
+    pub(crate) fn new(mut file: LocalFile<'p>, task: Task, watch: &Watch) -> Result<Self, Dry> {
+        let range = file.range(task, watch)?;
         Ok(Self { file, range, given: 0 })
     }
 
-    /// Goes on with another span of the same file.
-    pub(crate) fn restart(&mut self, span: Span, watch: &Watch) -> Result<(), Dry> {
-        self.range = self.file.range(span, watch)?;
+    /// Goes on with another task of the same file.
+    pub(crate) fn restart(&mut self, task: Task, watch: &Watch) -> Result<(), Dry> {
+        self.range = self.file.range(task, watch)?;
         self.given = 0;
         Ok(())
     }
 
-    pub(crate) fn file_index(&self) -> usize {
-        self.file.index
+    pub(crate) fn planned(&self) -> Arc<PlannedFile> {
+        Arc::clone(&self.file.planned)
     }
 
     pub(crate) fn next(&mut self) -> Option<Item> {

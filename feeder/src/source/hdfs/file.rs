@@ -7,7 +7,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use forebay_record::{EndingStep, Format, Step};
 use forebay_shortcircuit::read_verified;
-use forebay_split::Span;
 use futures_util::StreamExt;
 use hdfs_native::HdfsError as NativeError;
 use hdfs_native::file::FileReader;
@@ -18,7 +17,7 @@ use super::place::{LocalBlock, Places, Remote};
 use super::{Visit, Waking};
 use crate::SourceError;
 use crate::hdfs::Cluster;
-use crate::source::{KnownBound, RecordRange, ending};
+use crate::source::{KnownBound, RecordRange, Task, ending};
 
 /// An open file.
 pub(crate) struct HdfsFile {
@@ -31,8 +30,8 @@ pub(crate) struct HdfsFile {
 }
 
 impl HdfsFile {
-    pub(super) async fn open(visit: Visit, verify: bool) -> Result<(Self, Vec<Span>), SourceError> {
-        let Visit { cluster, path, len, spans } = visit;
+    pub(super) async fn open(visit: Visit, verify: bool) -> Result<(Self, Vec<Task>), SourceError> {
+        let Visit { cluster, path, len, tasks } = visit;
         let places = Places::nowhere(Remote::NoLocations);
         let mut file = Self { cluster, path, len, places, reader: Mutex::default(), verify };
         match file.cluster.locations(&file.path).await {
@@ -46,7 +45,7 @@ impl HdfsFile {
                 file.places = Places::nowhere(reason);
             }
         }
-        Ok((file, spans))
+        Ok((file, tasks))
     }
 
     pub(crate) fn name(&self) -> String {
@@ -107,9 +106,10 @@ impl HdfsFile {
     pub(super) async fn range(
         &self,
         format: &Format,
-        span: Span,
+        task: Task,
         known: &mut KnownBound,
     ) -> Result<RecordRange, SourceError> {
+        let span = task.span;
         let start = self.bound(format, span.start, known).await?;
         let bytes = start..self.bound(format, span.end, known).await?;
         let mut append = Vec::new();
@@ -122,7 +122,7 @@ impl HdfsFile {
                 }
             };
         }
-        Ok(RecordRange { span, bytes, append })
+        Ok(RecordRange { task, bytes, append })
     }
 
     async fn bound(&self, format: &Format, at: u64, known: &mut KnownBound) -> Result<u64, SourceError> {

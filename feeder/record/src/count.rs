@@ -1,0 +1,213 @@
+//! How many records a delivered stream has completed, and where the last of them ended.
+
+use std::num::NonZeroU64;
+
+use memchr::memchr2;
+
+use crate::{Delimiter, Format, Terminator};
+
+/// Counts the records of a stream that begins at a record's start, in pieces of any length.
+#[derive(Debug, Clone)]
+pub struct Counter {
+    rule: Rule,
+    offset: u64,
+    records: u64,
+    boundary: u64,
+}
+
+#[derive(Debug, Clone)]
+enum Rule {
+    /// `true`: a `\r` ended the last piece, and a `\n` may belong to it.
+    Any(bool),
+    /// With the unmatched bytes at the end of the last piece, fewer than the delimiter has.
+    Delimiter(Delimiter, Vec<u8>),
+    Fixed(NonZeroU64),
+}
+
+impl Counter {
+    /// A counter for records of `format`; `None` for bytes without records.
+    pub fn new(format: &Format) -> Option<Self> {
+        let rule = match format {
+            Format::Lines(Terminator::Any) => Rule::Any(false),
+            Format::Lines(Terminator::Delimiter(delimiter)) => Rule::Delimiter(delimiter.clone(), Vec::new()),
+            Format::Fixed(len) => Rule::Fixed(*len),
+            Format::Bytes => return None,
+        };
+        Some(Self { rule, offset: 0, records: 0, boundary: 0 })
+    }
+
+    /// Records completed. A lone `\r` at the end of what was seen completes one when the next byte, or
+    /// [`Counter::finish`], has told that it is alone.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Offset in the stream, in bytes, behind the last completed record.
+    pub fn boundary(&self) -> u64 {
+        self.boundary
+    }
+
+    /// Takes bytes until `until` records are complete in all, and says how many bytes that took: all, if
+    /// there are fewer records.
+    pub fn advance(&mut self, bytes: &[u8], until: u64) -> usize {
+        let mut used = 0;
+        while used < bytes.len() && self.records < until {
+            let found = self.length_to_next(&bytes[used..]);
+            let taken = found.unwrap_or(bytes.len() - used);
+            used += taken;
+            self.offset += taken as u64;
+            if found.is_some() {
+                self.complete();
+            }
+        }
+        used
+    }
+
+    /// The stream has ended.
+    pub fn finish(&mut self) {
+        if let Rule::Any(open @ true) = &mut self.rule {
+            *open = false;
+            self.complete();
+        }
+    }
+
+    fn complete(&mut self) {
+        self.records += 1;
+        self.boundary = self.offset;
+    }
+
+    /// Length of what ends the record in hand, from the beginning of `bytes`; `None` if it goes on behind them.
+    fn length_to_next(&mut self, bytes: &[u8]) -> Option<usize> {
+        match &mut self.rule {
+            Rule::Any(open) => {
+                if std::mem::take(open) {
+                    return Some(usize::from(bytes.first() == Some(&b'\n')));
+                }
+                let at = memchr2(b'\n', b'\r', bytes)?;
+                match (bytes[at], bytes.get(at + 1)) {
+                    (b'\r', None) => {
+                        *open = true;
+                        None
+                    }
+                    (b'\r', Some(b'\n')) => Some(at + 2),
+                    _ => Some(at + 1),
+                }
+            }
+            Rule::Delimiter(delimiter, held) => {
+                let len = delimiter.len();
+                if !held.is_empty() {
+                    // An occurrence that begins in what is held ends before a delimiter's length of the piece.
+                    let kept = held.len();
+                    held.extend_from_slice(&bytes[..bytes.len().min(len - 1)]);
+                    if let Some(at) = delimiter.find(held) {
+                        held.clear();
+                        return Some(at + len - kept);
+                    }
+                    held.truncate(kept);
+                }
+                if let Some(at) = delimiter.find(bytes) {
+                    held.clear();
+                    return Some(at + len);
+                }
+                let from = bytes.len().saturating_sub(len - 1);
+                if from > 0 {
+                    held.clear();
+                }
+                held.extend_from_slice(&bytes[from..]);
+                held.drain(..held.len().saturating_sub(len - 1));
+                None
+            }
+            Rule::Fixed(record) => {
+                let left = record.get() - self.offset % record.get();
+                usize::try_from(left).ok().filter(|&left| left <= bytes.len())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn formats() -> [Format; 6] {
+        let delimited = |d: &[u8]| Format::Lines(Terminator::Delimiter(Delimiter::new(d).unwrap()));
+        [
+            Format::Lines(Terminator::Any),
+            delimited(b"\n"),
+            delimited(b"||"),
+            delimited(b"aba"),
+            delimited(b"\n\n"),
+            Format::Fixed(NonZeroU64::new(3).unwrap()),
+        ]
+    }
+
+    /// Offsets behind each record, found in the plainest way.
+    fn ends(format: &Format, bytes: &[u8]) -> Vec<u64> {
+        let (mut ends, mut at) = (Vec::new(), 0);
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            let len = match format {
+                Format::Lines(Terminator::Any) if rest.starts_with(b"\r\n") => Some(2),
+                Format::Lines(Terminator::Any) if matches!(rest[0], b'\n' | b'\r') => Some(1),
+                Format::Lines(Terminator::Delimiter(d)) if rest.starts_with(d.bytes()) => Some(d.len()),
+                Format::Fixed(n) if (at as u64 + 1).is_multiple_of(n.get()) => Some(1),
+                _ => None,
+            };
+            at += len.unwrap_or(1);
+            ends.extend(len.map(|_| at as u64));
+        }
+        ends
+    }
+
+    #[test]
+    fn bytes_have_no_records() {
+        assert!(Counter::new(&Format::Bytes).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn records_are_counted_whatever_the_pieces(
+            text in "[ab\r\n|]{0,40}",
+            mut cuts in prop::collection::vec(0usize..40, 0..6),
+        ) {
+            cuts.sort_unstable();
+            let bytes = text.as_bytes();
+            for format in formats() {
+                let mut counter = Counter::new(&format).unwrap();
+                let mut from = 0;
+                for cut in cuts.iter().copied().chain([bytes.len()]).map(|cut| cut.min(bytes.len())) {
+                    prop_assert_eq!(counter.advance(&bytes[from..cut.max(from)], u64::MAX), cut.max(from) - from);
+                    from = cut.max(from);
+                }
+                counter.finish();
+                let ends = ends(&format, bytes);
+                prop_assert_eq!(counter.records(), ends.len() as u64);
+                prop_assert_eq!(counter.boundary(), ends.last().copied().unwrap_or(0));
+            }
+        }
+
+        #[test]
+        fn it_stops_right_behind_a_record(text in "[ab\r\n|]{0,40}", piece in 1usize..7, wanted in 0u64..12) {
+            let bytes = text.as_bytes();
+            for format in formats() {
+                let mut counter = Counter::new(&format).unwrap();
+                let mut used = 0;
+                for piece in bytes.chunks(piece) {
+                    let n = counter.advance(piece, wanted);
+                    used += n;
+                    if n < piece.len() {
+                        break;
+                    }
+                }
+                counter.finish();
+                let ends = ends(&format, bytes);
+                let end = match usize::try_from(wanted).unwrap() {
+                    0 => 0,
+                    n => ends.get(n - 1).copied().unwrap_or(bytes.len() as u64),
+                };
+                prop_assert_eq!(used as u64, end, "{:?}", format);
+            }
+        }
+    }
+}
