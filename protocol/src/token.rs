@@ -16,7 +16,13 @@ pub struct Token(String);
 impl Token {
     /// The token of these random bytes.
     pub fn new(random: [u8; 32]) -> Self {
-        Self(random.iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(
+            random
+                .iter()
+                .flat_map(|byte| [byte >> 4, byte & 15])
+                .map(|n| char::from(b"0123456789abcdef"[usize::from(n)]))
+                .collect(),
+        )
     }
 
     /// Whether a call carries this token. Takes the same time whatever the call carries.
