@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 pub use file::FileVersion;
-pub(crate) use proto::TokenProto;
+pub use proto::TokenProto;
 pub use token::{Secret, Token};
 
 /// The kind of HDFS's delegation tokens (`DelegationTokenIdentifier.HDFS_DELEGATION_KIND`).

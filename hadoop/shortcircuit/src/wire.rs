@@ -2,10 +2,10 @@
 //!
 //! Written after Hadoop's datatransfer.proto, hdfs.proto and Security.proto; each field keeps its number and type.
 
+use forebay_hadoop::credentials::TokenProto;
 use prost::Message;
-use prost::bytes::Bytes;
 
-use crate::{Block, Token};
+use crate::Block;
 
 /// The version that every data transfer begins with (`DataTransferProtocol.DATA_TRANSFER_VERSION`).
 const TRANSFER_VERSION: u16 = 28;
@@ -76,37 +76,6 @@ impl From<&Block> for ExtendedBlockProto {
             block_id: block.id.cast_unsigned(),
             generation_stamp: block.generation,
             num_bytes: Some(block.len),
-        }
-    }
-}
-
-// Not `Debug`, so that no password is ever printed.
-#[derive(Clone, PartialEq, Message)]
-#[prost(skip_debug)]
-pub(crate) struct TokenProto {
-    #[prost(bytes = "bytes", required, tag = "1")]
-    pub(crate) identifier: Bytes,
-    #[prost(bytes = "bytes", required, tag = "2")]
-    pub(crate) password: Bytes,
-    #[prost(string, required, tag = "3")]
-    pub(crate) kind: String,
-    #[prost(string, required, tag = "4")]
-    pub(crate) service: String,
-}
-
-impl std::fmt::Debug for TokenProto {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TokenProto").finish_non_exhaustive()
-    }
-}
-
-impl From<&Token> for TokenProto {
-    fn from(token: &Token) -> Self {
-        Self {
-            identifier: token.identifier.clone(),
-            password: token.password.expose().clone(),
-            kind: token.kind.clone(),
-            service: token.service.clone(),
         }
     }
 }
@@ -209,6 +178,7 @@ pub(crate) fn words(message: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Token;
 
     #[test]
     fn a_request_for_descriptors_has_the_bytes_that_a_datanode_was_seen_to_accept() {

@@ -4,17 +4,23 @@ use std::fmt;
 
 use bytes::Bytes;
 
+/// A token on the wire (`Security.proto`, `TokenProto`), for crates that speak to Hadoop's servers themselves; everybody
+/// else uses [`Token`](super::Token). Its debug output shows neither identifier nor password.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub(crate) struct TokenProto {
+pub struct TokenProto {
+    /// What the server knows it by.
     #[prost(bytes = "bytes", required, tag = "1")]
-    pub(crate) identifier: Bytes,
+    pub identifier: Bytes,
+    /// The password that proves possession.
     #[prost(bytes = "bytes", required, tag = "2")]
-    pub(crate) password: Bytes,
+    pub password: Bytes,
+    /// What it is for.
     #[prost(string, required, tag = "3")]
-    pub(crate) kind: String,
+    pub kind: String,
+    /// Which server it is for.
     #[prost(string, required, tag = "4")]
-    pub(crate) service: String,
+    pub service: String,
 }
 
 impl fmt::Debug for TokenProto {
