@@ -8,6 +8,7 @@
 
 mod cache;
 mod checksum;
+mod connections;
 mod error;
 mod meta;
 mod replica;

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cache::{Cache, Hit};
+use crate::connections::Connections;
+use crate::error::Fault;
 use crate::replica::Replica;
 use crate::request;
 use crate::rest::Rests;
@@ -18,6 +20,7 @@ pub struct ShortCircuit {
     settings: Settings,
     cache: Mutex<Cache<Replica>>,
     rests: Mutex<Rests>,
+    connections: Arc<Connections>,
     slots: Slots,
 }
 
@@ -25,7 +28,9 @@ impl ShortCircuit {
     /// Nothing is connected before the first [`open`](Self::open).
     pub fn new(settings: Settings) -> Self {
         let cache = Mutex::new(Cache::new(settings.cached));
-        Self { settings, cache, rests: Mutex::default(), slots: Slots::default() }
+        let connections = Arc::default();
+        let slots = Slots::new(Arc::clone(&connections));
+        Self { settings, cache, rests: Mutex::default(), connections, slots }
     }
 
     /// The replica of a block that the local DataNode serving on `port` has.
@@ -63,8 +68,24 @@ impl ShortCircuit {
 
     fn ask(&self, block: &Block, token: &Token, path: &Path) -> Result<Replica, OpenError> {
         let deadline = Deadline::after(self.settings.timeout);
+        if let Some(connection) = self.connections.take(path) {
+            match self.ask_on(connection, (block, token), path, deadline) {
+                // The DataNode has closed it as idle in the meantime.
+                Err(OpenError::Exchange { source: Fault::Closed, .. }) => {}
+                outcome => return outcome,
+            }
+        }
         // Before the slot: where nobody listens, no slot is used up.
-        let connection = Connection::open(path, deadline)?;
+        self.ask_on(Connection::open(path, deadline)?, (block, token), path, deadline)
+    }
+
+    fn ask_on(
+        &self,
+        connection: Connection,
+        (block, token): (&Block, &Token),
+        path: &Path,
+        deadline: Deadline,
+    ) -> Result<Replica, OpenError> {
         let slot = if self.settings.slots {
             self.slots.allocate(&self.settings, path, deadline).map_err(|error| match error {
                 SlotError::Open(error) => error,
@@ -80,8 +101,16 @@ impl ShortCircuit {
         };
         let id = slot.as_ref().and_then(crate::slots::Slot::id);
         let files = request::descriptors(&connection, path, (block, token), id, deadline)?;
+        self.connections.put(path, connection);
         let slot = slot.map(crate::slots::Slot::registered);
         Ok(Replica::new(block.clone(), files, slot, self.settings.stale_after))
+    }
+}
+
+impl Drop for ShortCircuit {
+    /// Replicas outlive this, and with them the thread that gives their slots back; idle connections need not.
+    fn drop(&mut self) {
+        self.connections.clear();
     }
 }
 

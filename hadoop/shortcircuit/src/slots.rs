@@ -19,6 +19,7 @@ use std::time::Instant;
 use release::Release;
 use segment::{Granted, Segment};
 
+use crate::connections::Connections;
 use crate::error::Fault;
 use crate::socket::{Connection, Deadline};
 use crate::wire::ShortCircuitShmSlotProto;
@@ -73,8 +74,9 @@ impl Drop for Slot {
 }
 
 /// The segments of all DataNodes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Slots {
+    connections: Arc<Connections>,
     endpoints: Mutex<HashMap<PathBuf, Arc<Mutex<Endpoint>>>>,
     releases: Mutex<Option<Sender<Release>>>,
 }
@@ -88,6 +90,11 @@ struct Endpoint {
 }
 
 impl Slots {
+    /// Slots go back over these connections.
+    pub(crate) fn new(connections: Arc<Connections>) -> Self {
+        Self { connections, endpoints: Mutex::default(), releases: Mutex::default() }
+    }
+
     /// A slot that the DataNode does not know of yet; `None` when it gives none. Threads that want one of the same DataNode wait for
     /// each other, so that one segment is asked for and not many.
     pub(crate) fn allocate(
@@ -128,7 +135,8 @@ impl Slots {
         if let Some(sender) = &*releases {
             return Ok(sender.clone());
         }
-        let sender = release::start(settings.timeout).map_err(|source| OpenError::Thread { source })?;
+        let sender = release::start(settings.timeout, Arc::clone(&self.connections))
+            .map_err(|source| OpenError::Thread { source })?;
         Ok(releases.insert(sender).clone())
     }
 }

@@ -225,6 +225,43 @@ fn a_segment_that_is_none_is_an_error() {
     peer.leaves_nothing_open();
 }
 
+/// A DataNode closes a connection that it thinks idle in the very moment of the next request.
+#[test]
+fn a_connection_that_ends_instead_of_answering_again_is_replaced() {
+    let peer = Peer::start();
+    let listener = UnixListener::bind(peer.file("dn.2")).unwrap();
+    let (replica, accepted) = (peer.replica(), Arc::new(Mutex::new(0)));
+    let count = Arc::clone(&accepted);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            *count.lock().unwrap() += 1;
+            let passed = Some((0, replica.clone()));
+            let script = Script { reply: SUCCESS.to_vec(), passed, hold: false };
+            thread::spawn(move || {
+                for _ in 0..2 {
+                    play(stream.try_clone().unwrap(), script.clone(), &Mutex::default());
+                }
+                // The end comes once the client has asked for more, so it cannot see it before.
+                let _ = { stream }.read(&mut [0; 1000]);
+            });
+        }
+    });
+    let mut settings = Settings::new(peer.file("dn._PORT").display().to_string());
+    settings.slots = false;
+    let local = ShortCircuit::new(settings);
+    let open = |id| {
+        let block = Block { pool: "BP-1".to_owned(), id, generation: 6, len: 100 };
+        local.open(&block, &Token::default(), 2).unwrap()
+    };
+    assert!(open(1).is_valid() && open(2).is_valid());
+    assert_eq!(*accepted.lock().unwrap(), 1, "the first connection is used again");
+    assert!(open(3).is_valid());
+    assert_eq!(*accepted.lock().unwrap(), 2);
+    drop(local);
+    peer.leaves_nothing_open();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 

@@ -26,6 +26,7 @@ fn descriptors_are_the_blocks_own_files() {
 
     bytes_and_checksums_are_those_stored(&hdfs, &blocks, &stored);
     without_slots_too(&hdfs, &blocks);
+    connections_are_used_again(&hdfs, &blocks);
     a_cached_replica_is_given_again(&hdfs, &blocks);
     the_cache_is_bounded_and_closes_what_it_drops(&hdfs, &blocks);
     wrong_blocks_are_refused(&hdfs, &blocks[0]);
@@ -65,6 +66,21 @@ fn without_slots_too(hdfs: &Hdfs, blocks: &[Block]) {
     assert_eq!(bytes(&replica).len(), 777);
     within(Duration::from_secs(2), "it is stale", || !replica.is_valid());
     assert!(!Arc::ptr_eq(&replica, &open(&local, hdfs, &blocks[3]).unwrap()));
+}
+
+fn connections_are_used_again(hdfs: &Hdfs, blocks: &[Block]) {
+    let local = ShortCircuit::new(settings(hdfs));
+    let before = descriptors_on("socket:");
+    for _ in 0..3 {
+        for block in blocks {
+            open(&local, hdfs, block).unwrap();
+            local.forget(block, port(hdfs, 0));
+        }
+    }
+    // The segment's, one for requests, one for slots given back.
+    let now = descriptors_on("socket:");
+    assert!(now <= before + 3, "{now} sockets, {before} before");
+    drop(local);
 }
 
 fn a_cached_replica_is_given_again(hdfs: &Hdfs, blocks: &[Block]) {

@@ -1,13 +1,13 @@
 //! The thread that gives slots back, so that nobody who drops a replica waits for a DataNode.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
 use super::segment::Segment;
+use crate::connections::Connections;
 use crate::error::Fault;
 use crate::request;
 use crate::socket::{Connection, Deadline};
@@ -20,37 +20,21 @@ pub(super) struct Release {
 }
 
 /// Starts the thread. It ends when all senders are gone, and with them all segments.
-pub(super) fn start(timeout: Duration) -> io::Result<Sender<Release>> {
+pub(super) fn start(timeout: Duration, connections: Arc<Connections>) -> io::Result<Sender<Release>> {
     let (sender, receiver) = channel();
-    thread::Builder::new().name("slot-release".to_owned()).spawn(move || run(&receiver, timeout))?;
+    thread::Builder::new()
+        .name("slot-release".to_owned())
+        .spawn(move || run(&receiver, timeout, &connections))?;
     Ok(sender)
 }
 
-fn run(receiver: &Receiver<Release>, timeout: Duration) {
-    // Kept only while there is more to give back to the same DataNode.
-    let mut kept: Option<(PathBuf, Connection)> = None;
-    loop {
-        let release = match receiver.try_recv() {
-            Ok(release) => release,
-            Err(TryRecvError::Disconnected) => return,
-            Err(TryRecvError::Empty) => {
-                kept = None;
-                match receiver.recv() {
-                    Ok(release) => release,
-                    Err(_) => return,
-                }
-            }
-        };
-        let segment = &release.segment;
+fn run(receiver: &Receiver<Release>, timeout: Duration, connections: &Connections) {
+    for Release { segment, index } in receiver {
         if !segment.is_open() {
             continue;
         }
-        let usable = kept.take().filter(|(path, _)| path == segment.path()).map(|(_, connection)| connection);
-        match give_back(&release, usable, Deadline::after(timeout)) {
-            Ok(connection) => {
-                segment.freed(release.index);
-                kept = Some((segment.path().to_owned(), connection));
-            }
+        match give_back(&segment, index, connections, Deadline::after(timeout)) {
+            Ok(()) => segment.freed(index),
             Err(why) => {
                 // As Hadoop's client: a DataNode that cannot take one slot back gets the whole segment.
                 tracing::debug!(socket = %segment.path().display(), why, "a slot could not be given back");
@@ -60,17 +44,26 @@ fn run(receiver: &Receiver<Release>, timeout: Duration) {
     }
 }
 
-fn give_back(release: &Release, kept: Option<Connection>, deadline: Deadline) -> Result<Connection, String> {
-    let slot = release.segment.slot_id(release.index).ok_or("no such slot")?;
-    if let Some(connection) = kept {
+fn give_back(
+    segment: &Segment,
+    index: usize,
+    connections: &Connections,
+    deadline: Deadline,
+) -> Result<(), String> {
+    let slot = segment.slot_id(index).ok_or("no such slot")?;
+    if let Some(connection) = connections.take(segment.path()) {
         match request::release(&connection, slot, deadline) {
-            Ok(()) => return Ok(connection),
+            Ok(()) => {
+                connections.put(segment.path(), connection);
+                return Ok(());
+            }
             // The DataNode may have closed a connection that it thought idle: the slot is then still as it was.
             Err(Fault::Closed) => {}
             Err(other) => return Err(other.to_string()),
         }
     }
-    let connection = Connection::open(release.segment.path(), deadline).map_err(|e| e.to_string())?;
+    let connection = Connection::open(segment.path(), deadline).map_err(|e| e.to_string())?;
     request::release(&connection, slot, deadline).map_err(|e| e.to_string())?;
-    Ok(connection)
+    connections.put(segment.path(), connection);
+    Ok(())
 }
