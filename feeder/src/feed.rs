@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use forebay_record::{Counter, Delimiter, Format, LfRewriter, Seam, Terminator};
-use forebay_shortcircuit::{Verifier, VerifyError, read_verified};
+use forebay_shortcircuit::{ReplicaFiles, Verifier, VerifyError, read_verified};
 
 use crate::checksum::Crc32c;
 use crate::delivered::Delivered;
@@ -350,14 +350,6 @@ impl<'a> Delivery<'a> {
         let chunk = usize::try_from(files.header.bytes_per_checksum).unwrap_or(usize::MAX);
         let fits = !self.verify || verifier.can_check(chunk);
         let through_memory = self.through_memory() || !fits;
-        let mut first = [0];
-        if self.at_begin && self.terminator.is_some() && !through_memory {
-            read_verified(files, start, &mut first, self.verify).map_err(|error| bad(start, error))?;
-            self.before(first[0])?;
-        }
-        if !through_memory {
-            self.begin()?;
-        }
         let (mut at, mut memory) = (start, Vec::new());
         while at < end {
             if !piece.block.replica.is_valid() {
@@ -370,6 +362,10 @@ impl<'a> Delivery<'a> {
                 self.bytes(&memory)?;
                 memory.len()
             } else if !self.verify {
+                if at == start {
+                    self.before_stored(files, start)?;
+                    self.begin()?;
+                }
                 // Nothing to wait for before it may go on: straight into the reader's pipe, some of it at a time.
                 let some = (end - at).min(UNVERIFIED);
                 match self.sink.deliver_file(self.watch, files.block, at, some) {
@@ -384,6 +380,12 @@ impl<'a> Delivery<'a> {
                 }
             } else {
                 let held = verifier.hold(files, at, end, self.verify).map_err(|error| bad(at, error))?;
+                match verifier.ends() {
+                    Some((first, _)) if at == start && self.terminator.is_some() => self.before(first)?,
+                    None if at == start => self.before_stored(files, start)?,
+                    _ => {}
+                }
+                self.begin()?;
                 self.sink.deliver_held(self.watch, verifier.held(), held)?;
                 held
             };
@@ -391,10 +393,22 @@ impl<'a> Delivery<'a> {
             self.meter.local.fetch_add(moved as u64, Relaxed);
             self.meter.verified.fetch_add(if self.verify { moved as u64 } else { 0 }, Relaxed);
         }
-        self.verifier = Some(verifier);
         if self.terminator.is_some() && !through_memory && start < end {
-            // Has just been verified as part of what was moved.
-            self.last = byte_at(files.block, end - 1)?;
+            self.last = match verifier.ends() {
+                Some((_, last)) => last,
+                None => byte_at(files.block, end - 1)?,
+            };
+        }
+        self.verifier = Some(verifier);
+        Ok(())
+    }
+
+    /// What must stand before a piece of a replica that nothing is known of.
+    fn before_stored(&mut self, files: ReplicaFiles<'_>, start: u64) -> Result<(), Stuck> {
+        let mut first = [0];
+        if self.at_begin && self.terminator.is_some() {
+            read_verified(files, start, &mut first, self.verify).map_err(|error| bad(start, error))?;
+            self.before(first[0])?;
         }
         Ok(())
     }

@@ -35,8 +35,8 @@ use crate::{HdfsError, Meter, SourceError};
 const BUDGET: u32 = 24 << 20;
 /// Bytes of one read from a DataNode.
 const CHUNK: u64 = 4 << 20;
-/// Files opened before they are needed.
-const OPEN_AHEAD: usize = 4;
+/// Files opened before they are needed, each with its locations and its first block.
+const OPEN_AHEAD: usize = 16;
 /// Messages between planner and delivery: bounds how many small files are fetched at once.
 const MESSAGES: usize = 48;
 /// Packets of a chunk between fetch and delivery.
@@ -292,8 +292,9 @@ impl Planner {
             let range = file.range(&self.format, task, &mut known).await?;
             let bytes = range.bytes.clone();
             self.send(Message::Begin(range)).await?;
-            for (piece, local) in file.pieces(bytes).await {
-                match local {
+            // One by one: many blocks opened ahead are many descriptors, and the queue bounds them.
+            for (piece, place) in file.cut(bytes) {
+                match file.place(place).await {
                     Ok(block) => {
                         let at = block.located.offset;
                         let bytes = piece.start - at..piece.end - at;

@@ -17,7 +17,8 @@ pub struct Settings {
     pub slots: bool,
     /// The name that the DataNode's log has for this client.
     pub client_name: String,
-    /// How many replicas are kept open, two descriptors each (256, `dfs.client.read.shortcircuit.streams.cache.size`).
+    /// How many replicas are kept open, two descriptors each (256, `dfs.client.read.shortcircuit.streams.cache.size`). Fewer are
+    /// kept where they would take more than a quarter of the descriptors that the process may have (`RLIMIT_NOFILE`).
     pub cached: usize,
     /// How long a replica without a slot counts as valid (30 min, `dfs.client.short.circuit.replica.stale.threshold.ms`).
     pub stale_after: Duration,

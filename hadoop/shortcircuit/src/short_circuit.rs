@@ -27,7 +27,7 @@ pub struct ShortCircuit {
 impl ShortCircuit {
     /// Nothing is connected before the first [`open`](Self::open).
     pub fn new(settings: Settings) -> Self {
-        let cache = Mutex::new(Cache::new(settings.cached));
+        let cache = Mutex::new(Cache::new(settings.cached.min(affordable())));
         let connections = Arc::default();
         let slots = Slots::new(Arc::clone(&connections));
         Self { settings, cache, rests: Mutex::default(), connections, slots }
@@ -39,9 +39,7 @@ impl ShortCircuit {
     /// that the block should be read in another way; see [`OpenError::reason`].
     pub fn open(&self, block: &Block, token: &Token, port: u16) -> Result<Arc<Replica>, OpenError> {
         let path = socket_path(&self.settings, port)?;
-        // The lock is gone before what was found is dropped: closing files may take its time.
-        let found = lock(&self.cache).get(port, block);
-        if let Hit::Valid(replica) = found {
+        if let Some(replica) = self.opened(block, port) {
             return Ok(replica);
         }
         lock(&self.rests).check(port, &path)?;
@@ -58,6 +56,13 @@ impl ShortCircuit {
                 Err(error)
             }
         }
+    }
+
+    /// The replica, if it is open already and may be used. Does not wait for the DataNode.
+    pub fn opened(&self, block: &Block, port: u16) -> Option<Arc<Replica>> {
+        // The lock is gone before what was found is dropped: closing files may take its time.
+        let found = lock(&self.cache).get(port, block);
+        if let Hit::Valid(replica) = found { Some(replica) } else { None }
     }
 
     /// Forgets a block's replica, so that the next [`open`](Self::open) asks the DataNode again: for one that was found corrupt.
@@ -112,6 +117,12 @@ impl Drop for ShortCircuit {
     fn drop(&mut self) {
         self.connections.clear();
     }
+}
+
+/// How many replicas may be kept open so that they take no more than a quarter of the descriptors this process may have.
+fn affordable() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| usize::try_from(limit / 8).unwrap_or(usize::MAX))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -10,6 +10,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
@@ -127,6 +128,8 @@ pub struct Verifier {
     sums: Sums,
     /// Bytes behind the last stretch that are still in the held pipe.
     surplus: usize,
+    /// First and last byte of the last stretch, if it was looked at.
+    ends: Option<(u8, u8)>,
 }
 
 /// Checksums read last, so that a meta file is read in large pieces. Belongs to one replica at a time: the
@@ -160,6 +163,7 @@ impl Verifier {
             look: vec![0; LOOK],
             sums: Sums::default(),
             surplus: 0,
+            ends: None,
         })
     }
 
@@ -187,7 +191,8 @@ impl Verifier {
         let len = usize::try_from(to - from).unwrap_or(self.capacity);
         let surplus = std::mem::take(&mut self.surplus);
         self.discard(surplus)?;
-        if let Err(error) = self.hold_and_check(files, from, len, check) {
+        self.ends = None;
+        if let Err(error) = self.hold_and_check(files, from, len, check.then_some(at..end.min(to))) {
             self.empty();
             return Err(error);
         }
@@ -202,9 +207,14 @@ impl Verifier {
         self.held.0.as_fd()
     }
 
+    /// First and last byte of the held stretch; `None` if nothing was compared, and so nothing read.
+    pub fn ends(&self) -> Option<(u8, u8)> {
+        self.ends
+    }
+
     /// Forgets the last replica's checksums.
     pub fn forget(&mut self) {
-        self.sums = Sums::default();
+        self.sums.bytes.clear();
     }
 
     fn hold_and_check(
@@ -212,7 +222,7 @@ impl Verifier {
         files: ReplicaFiles<'_>,
         from: u64,
         len: usize,
-        check: bool,
+        check: Option<Range<u64>>,
     ) -> Result<(), VerifyError> {
         let (mut offset, mut left) = (from, len);
         while left > 0 {
@@ -224,11 +234,17 @@ impl Verifier {
                 Err(error) => return Err(VerifyError::Read { file: "block", source: error.into() }),
             }
         }
-        if check { self.check(files, from, len) } else { Ok(()) }
+        check.map_or(Ok(()), |wanted| self.check(files, from, len, &wanted))
     }
 
-    /// Compares what is held with the checksums, through the second pipe.
-    fn check(&mut self, files: ReplicaFiles<'_>, from: u64, len: usize) -> Result<(), VerifyError> {
+    /// Compares what is held with the checksums, through the second pipe; keeps the ends of `wanted`.
+    fn check(
+        &mut self,
+        files: ReplicaFiles<'_>,
+        from: u64,
+        len: usize,
+        wanted: &Range<u64>,
+    ) -> Result<(), VerifyError> {
         let mut shown = 0;
         while shown < len {
             // Both pipes have room for the whole stretch, and one `tee` sees all of it.
@@ -257,6 +273,16 @@ impl Verifier {
             let sums = self.sums.from(at / files.chunk() as u64);
             if let Some(bad) = files.header.checksum.first_mismatch(&self.look[..want], sums, files.chunk()) {
                 return Err(files.mismatch(at + (bad * files.chunk()) as u64));
+            }
+            let byte = |offset: u64| {
+                let index = usize::try_from(offset.checked_sub(at)?).ok().filter(|index| *index < want)?;
+                self.look.get(index).copied()
+            };
+            if let Some(first) = byte(wanted.start) {
+                self.ends = Some((first, first));
+            }
+            if let (Some((_, last)), Some(byte)) = (&mut self.ends, byte(wanted.end.saturating_sub(1))) {
+                *last = byte;
             }
             at += want as u64;
         }
@@ -299,6 +325,9 @@ impl Sums {
             return Ok(());
         }
         let offset = HEADER_LEN + first * CHECKSUM_LEN as u64;
+        // Never over the block's last one: a short file's checksums take one read, and none to find the end.
+        let left = files.len.div_ceil(files.chunk() as u64).saturating_sub(first);
+        let ahead = usize::try_from(left).map_or(ahead, |left| left.min(ahead));
         self.bytes.resize(ahead.max(count) * CHECKSUM_LEN, 0);
         self.first = first;
         let mut filled = 0;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use forebay_hadoop::namenode::LocatedBlock;
 use forebay_record::{EndingStep, Format, Step};
 use forebay_shortcircuit::read_verified;
 use futures_util::StreamExt;
@@ -45,6 +46,11 @@ impl HdfsFile {
                 file.places = Places::nowhere(reason);
             }
         }
+        // Its first block, too, while the files before it are still being read: of small files there is no other.
+        let first = tasks.first().map(|task| task.span.start..task.span.start + 1);
+        if let Some((_, place)) = first.and_then(|first| file.cut(first).pop()) {
+            let _ = file.place(place).await;
+        }
         Ok((file, tasks))
     }
 
@@ -60,27 +66,27 @@ impl HdfsFile {
         &self.path
     }
 
-    /// Cuts a range at the borders of blocks and opens what this host has of it.
-    pub(super) async fn pieces(&self, range: Range<u64>) -> Vec<(Range<u64>, Result<LocalBlock, Remote>)> {
-        let mut pieces = Vec::new();
-        for (range, place) in self.places.cut(range) {
-            let local = match place {
-                Ok(located) => {
-                    let (cluster, located) = (Arc::clone(&self.cluster), located.clone());
-                    let opened = tokio::task::spawn_blocking(move || cluster.local().open(&located)).await;
-                    opened.unwrap_or(Err(Remote::ReadFailed))
-                }
-                Err(reason) => Err(reason),
-            };
-            pieces.push((range, local));
+    /// Cuts a range at the borders of blocks.
+    pub(super) fn cut(&self, range: Range<u64>) -> Vec<(Range<u64>, Result<&LocatedBlock, Remote>)> {
+        self.places.cut(range)
+    }
+
+    /// Opens what this host has of a block.
+    pub(super) async fn place(&self, place: Result<&LocatedBlock, Remote>) -> Result<LocalBlock, Remote> {
+        let located = place?;
+        if let Some(opened) = self.cluster.local().opened(located) {
+            return Ok(opened);
         }
-        pieces
+        let (cluster, located) = (Arc::clone(&self.cluster), located.clone());
+        let opened = tokio::task::spawn_blocking(move || cluster.local().open(&located)).await;
+        opened.unwrap_or(Err(Remote::ReadFailed))
     }
 
     /// Reads a short range whole: verified from this host's replicas where there are any.
     async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
         let mut bytes = Vec::new();
-        for (piece, local) in self.pieces(range).await {
+        for (piece, place) in self.cut(range) {
+            let local = self.place(place).await;
             let (from, len) = (piece.start, position(piece.end - piece.start));
             let verify = self.verify;
             let read = match local {

@@ -73,8 +73,10 @@ impl Places {
         let mut pieces: Vec<(Range<u64>, Result<&LocatedBlock, Remote>)> = Vec::new();
         let mut at = range.start;
         while at < range.end {
-            let holds = |b: &&LocatedBlock| b.offset <= at && at < b.offset + b.block.len;
-            let (end, place) = match (self.never, self.blocks.iter().find(holds)) {
+            // They are in order.
+            let next = self.blocks.partition_point(|b| b.offset + b.block.len <= at);
+            let block = self.blocks.get(next).filter(|block| block.offset <= at);
+            let (end, place) = match (self.never, block) {
                 (Some(reason), _) => (range.end, Err(reason)),
                 (None, Some(block)) => (block.offset + block.block.len, Ok(block)),
                 (None, None) => (range.end, Err(Remote::BeingWritten)),
@@ -98,6 +100,11 @@ pub(crate) struct LocalBlock {
 }
 
 impl LocalBlock {
+    fn new(replica: Arc<Replica>, located: &LocatedBlock, here: &forebay_hadoop::namenode::Replica) -> Self {
+        let host = format!("{}:{}", here.ip, here.xfer_port);
+        Self { replica, located: located.clone(), port: here.xfer_port, host }
+    }
+
     /// Whether this is the replica that the NameNode lists so.
     pub(crate) fn is_at(&self, replica: &forebay_hadoop::namenode::Replica) -> bool {
         self.host == format!("{}:{}", replica.ip, replica.xfer_port)
@@ -139,11 +146,18 @@ impl Local {
         self.short_circuit.is_some()
     }
 
+    /// A block's replica, if it is open already.
+    pub(crate) fn opened(&self, located: &LocatedBlock) -> Option<LocalBlock> {
+        let here = self.here(located)?;
+        let replica = self.short_circuit.as_ref()?.opened(&located.block, here.xfer_port)?;
+        let usable = !located.corrupt && replica.header().bytes_per_checksum <= self.longest_chunk;
+        usable.then(|| LocalBlock::new(replica, located, here))
+    }
+
     /// Opens a block's replica; blocks the thread, for a limited time.
     pub(crate) fn open(&self, located: &LocatedBlock) -> Result<LocalBlock, Remote> {
         let short_circuit = self.short_circuit.as_ref().ok_or(Remote::NotOpened(Reason::Off))?;
-        let here =
-            located.replicas.iter().find(|replica| self.is_here(&replica.ip)).ok_or(Remote::NotLocal)?;
+        let here = self.here(located).ok_or(Remote::NotLocal)?;
         if located.corrupt {
             return Err(Remote::Corrupt);
         }
@@ -155,8 +169,12 @@ impl Local {
         if replica.header().bytes_per_checksum > self.longest_chunk {
             return Err(Remote::ChunkTooLong);
         }
-        let host = format!("{}:{}", here.ip, here.xfer_port);
-        Ok(LocalBlock { replica, located: located.clone(), port: here.xfer_port, host })
+        Ok(LocalBlock::new(replica, located, here))
+    }
+
+    /// The replica that a DataNode of this host has.
+    fn here<'b>(&self, located: &'b LocatedBlock) -> Option<&'b forebay_hadoop::namenode::Replica> {
+        located.replicas.iter().find(|replica| self.is_here(&replica.ip))
     }
 
     /// Never gives this replica again without asking the DataNode.
