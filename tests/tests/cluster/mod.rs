@@ -9,7 +9,8 @@
 use std::ffi::OsStr;
 use std::io::Read;
 use std::num::NonZeroU64;
-use std::process::{ChildStdout, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use forebay_feeder::{
 use forebay_fixtures::HdfsOptions;
 use forebay_record::Format;
 use forebay_split::Shard;
-use forebay_tests::forebay;
+use forebay_tests::{forebay, said};
 
 pub type Cluster = forebay_fixtures::Hdfs;
 
@@ -88,6 +89,68 @@ pub fn start_feed(cluster: &Cluster, args: &[&str]) -> (std::process::Child, Chi
         feed_command(cluster, args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let stdout = child.stdout.take().unwrap();
     (child, stdout)
+}
+
+/// A feed with a report, whose output the test reads at its own pace.
+pub struct SlowFeed {
+    child: Child,
+    stdout: ChildStdout,
+    /// What it has fed so far.
+    pub got: Vec<u8>,
+    folder: tempfile::TempDir,
+}
+
+impl SlowFeed {
+    pub fn start(cluster: &Cluster, args: &[&str]) -> Self {
+        Self::start_with(cluster, args, cluster.conf_dir())
+    }
+
+    /// With another configuration than the cluster's own clients have.
+    pub fn start_with(cluster: &Cluster, args: &[&str], conf_dir: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = feed_command(cluster, args);
+        command.env("HADOOP_CONF_DIR", conf_dir).arg("--report").arg(folder.path().join("report"));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        Self { child, stdout, got: Vec::new(), folder }
+    }
+
+    /// Reads so many bytes more.
+    pub fn read(&mut self, len: usize) {
+        let begin = self.got.len();
+        self.got.resize(begin + len, 0);
+        self.stdout.read_exact(&mut self.got[begin..]).unwrap();
+    }
+
+    /// Reads on to the end: what was fed, how the feed ended, and its report.
+    pub fn finish(mut self) -> (Vec<u8>, Output, serde_json::Value) {
+        self.stdout.read_to_end(&mut self.got).unwrap();
+        let output = self.child.wait_with_output().unwrap();
+        let report = std::fs::read(self.folder.path().join("report")).unwrap();
+        (self.got, output, serde_json::from_slice(&report).unwrap())
+    }
+
+    /// Like [`SlowFeed::finish`], and all of these bytes must have come.
+    pub fn finish_with(self, wanted: &[u8]) -> serde_json::Value {
+        let (got, output, report) = self.finish();
+        assert!(output.status.success(), "{}", said(&output));
+        assert_eq!(got.len(), wanted.len());
+        assert!(got == wanted, "other bytes than stored");
+        report
+    }
+}
+
+/// Runs one of Hadoop's tools, which must succeed.
+pub fn tool(cluster: &Cluster, main_class: &str, args: &[&str]) {
+    let output = cluster.java(main_class, args).output().unwrap();
+    assert!(output.status.success(), "{main_class} {args:?}: {}", said(&output));
+}
+
+/// Writes a file with Hadoop's own client.
+pub fn put(cluster: &Cluster, bytes: &[u8], path: &str) {
+    let local = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(local.path(), bytes).unwrap();
+    tool(cluster, "org.apache.hadoop.fs.FsShell", &["-put", local.path().to_str().unwrap(), path]);
 }
 
 /// Bytes that tell every position from every other, in lines of 64 bytes.

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 use forebay_hadoop::namenode::LocatedBlock;
 use forebay_record::{EndingStep, Format, Step};
-use forebay_shortcircuit::read_verified;
+use forebay_shortcircuit::{Reason, read_verified};
 use futures_util::StreamExt;
 use hdfs_native::HdfsError as NativeError;
 use hdfs_native::file::FileReader;
@@ -25,7 +25,8 @@ pub(crate) struct HdfsFile {
     cluster: Arc<Cluster>,
     path: String,
     len: u64,
-    places: Places,
+    /// Replaced when its tokens have expired.
+    places: std::sync::Mutex<Arc<Places>>,
     reader: Mutex<Option<Arc<FileReader>>>,
     verify: bool,
 }
@@ -33,17 +34,17 @@ pub(crate) struct HdfsFile {
 impl HdfsFile {
     pub(super) async fn open(visit: Visit, verify: bool) -> Result<(Self, Vec<Task>), SourceError> {
         let Visit { cluster, path, len, tasks } = visit;
-        let places = Places::nowhere(Remote::NoLocations);
-        let mut file = Self { cluster, path, len, places, reader: Mutex::default(), verify };
+        let places = std::sync::Mutex::new(Arc::new(Places::nowhere(Remote::NoLocations)));
+        let file = Self { cluster, path, len, places, reader: Mutex::default(), verify };
         match file.cluster.locations(&file.path).await {
             Ok(located) if located.file_len < len => {
                 return Err(SourceError::Shrank { path: file.name(), planned: len, end: located.file_len });
             }
-            Ok(located) => file.places = Places::new(located),
+            Ok(located) => file.set_places(Places::new(located)),
             // Opening it the other way tells what is wrong, if anything is.
             Err(reason) => {
                 file.reader().await?;
-                file.places = Places::nowhere(reason);
+                file.set_places(Places::nowhere(reason));
             }
         }
         // Its first block, too, while the files before it are still being read: of small files there is no other.
@@ -67,19 +68,49 @@ impl HdfsFile {
     }
 
     /// Cuts a range at the borders of blocks.
-    pub(super) fn cut(&self, range: Range<u64>) -> Vec<(Range<u64>, Result<&LocatedBlock, Remote>)> {
-        self.places.cut(range)
+    pub(super) fn cut(&self, range: Range<u64>) -> Vec<(Range<u64>, Result<LocatedBlock, Remote>)> {
+        let places = self.places();
+        places.cut(range).into_iter().map(|(range, place)| (range, place.cloned())).collect()
     }
 
     /// Opens what this host has of a block.
-    pub(super) async fn place(&self, place: Result<&LocatedBlock, Remote>) -> Result<LocalBlock, Remote> {
+    pub(super) async fn place(&self, place: Result<LocatedBlock, Remote>) -> Result<LocalBlock, Remote> {
         let located = place?;
-        if let Some(opened) = self.cluster.local().opened(located) {
-            return Ok(opened);
+        match self.cluster.local().opened(&located) {
+            Some(opened) => Ok(opened),
+            None => self.open_local(&located).await,
         }
+    }
+
+    /// Opens a block's replica, with a new token where the one that was given has expired.
+    async fn open_local(&self, located: &LocatedBlock) -> Result<LocalBlock, Remote> {
+        let places = self.places();
+        let located = places.renewed(located);
+        let opened = self.try_local(located).await;
+        if !matches!(opened, Err(Remote::NotOpened(Reason::Token))) || places.tokens_are_refused() {
+            return opened;
+        }
+        tracing::info!(path = self.path, block = %located.block, "asking for new block tokens");
+        let renewed = Places::new(self.cluster.locations(&self.path).await?);
+        let opened = self.try_local(renewed.renewed(located)).await;
+        // If fresh tokens are no better, the other blocks need not ask for more.
+        let refused = matches!(opened, Err(Remote::NotOpened(Reason::Token)));
+        self.set_places(if refused { renewed.refuse_tokens() } else { renewed });
+        opened
+    }
+
+    async fn try_local(&self, located: &LocatedBlock) -> Result<LocalBlock, Remote> {
         let (cluster, located) = (Arc::clone(&self.cluster), located.clone());
         let opened = tokio::task::spawn_blocking(move || cluster.local().open(&located)).await;
         opened.unwrap_or(Err(Remote::ReadFailed))
+    }
+
+    fn places(&self) -> Arc<Places> {
+        Arc::clone(&self.places.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_places(&self, places: Places) {
+        *self.places.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(places);
     }
 
     /// Reads a short range whole: verified from this host's replicas where there are any.

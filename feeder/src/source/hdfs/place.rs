@@ -48,11 +48,13 @@ pub(crate) struct Places {
     blocks: Vec<LocatedBlock>,
     /// None of the file's blocks may be opened, for this reason.
     never: Option<Remote>,
+    /// Tokens are refused even when they are new.
+    tokens_refused: bool,
 }
 
 impl Places {
     pub(crate) fn nowhere(reason: Remote) -> Self {
-        Self { blocks: Vec::new(), never: Some(reason) }
+        Self { blocks: Vec::new(), never: Some(reason), tokens_refused: false }
     }
 
     pub(crate) fn new(located: LocatedBlocks) -> Self {
@@ -65,7 +67,20 @@ impl Places {
         // The block being written has no checksums that stand still.
         let last = located.last_block.filter(|_| !located.last_block_complete);
         blocks.retain(|block| last.as_ref().is_none_or(|last| last.block.id != block.block.id));
-        Self { blocks, never }
+        Self { blocks, never, tokens_refused: false }
+    }
+
+    pub(crate) fn refuse_tokens(self) -> Self {
+        Self { tokens_refused: true, ..self }
+    }
+
+    pub(crate) fn tokens_are_refused(&self) -> bool {
+        self.tokens_refused
+    }
+
+    /// The same block as it is known here, perhaps with a newer token. One whose generation has moved stays as it is.
+    pub(crate) fn renewed<'a>(&'a self, located: &'a LocatedBlock) -> &'a LocatedBlock {
+        self.blocks.iter().find(|known| known.block == located.block).unwrap_or(located)
     }
 
     /// Cuts a range of the file at the blocks' borders.
