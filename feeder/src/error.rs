@@ -1,8 +1,12 @@
 //! What can go wrong, said so that the reader knows on what, why, and what to do.
 
+mod native;
+
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub(crate) use self::native::server_message;
 
 /// Planning failed: nothing was started, nothing was fed.
 #[derive(Debug, thiserror::Error)]
@@ -199,12 +203,6 @@ pub enum HdfsError {
     Runtime(io::Error),
 }
 
-/// A server's message without its Java stack trace.
-pub(crate) fn server_message(error: &hdfs_native::HdfsError) -> String {
-    let text = error.to_string();
-    text.split("\n\tat ").next().unwrap_or(&text).trim_end().to_owned()
-}
-
 /// Reading an input failed while feeding.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
@@ -243,6 +241,26 @@ pub enum SourceError {
         planned: u64,
         /// Where it ends now.
         end: u64,
+    },
+    /// Its last block was not finished in time.
+    #[error(
+        "{path} is being written: it had {planned} bytes when planned, of which only the first {end} are in finished blocks; feed it again when it is closed"
+    )]
+    BeingWritten {
+        /// The file.
+        path: String,
+        /// Its length when planned.
+        planned: u64,
+        /// Where its finished blocks end.
+        end: u64,
+    },
+    /// A file in an encryption zone.
+    #[error(
+        "cannot read {path}: it is in an encryption zone, and Forebay does not decrypt; copy it out of the zone (hdfs dfs -cp) and feed the copy"
+    )]
+    Encrypted {
+        /// The file.
+        path: String,
     },
     /// A replica does not match its checksums, and no other one could be read.
     #[error(

@@ -175,6 +175,18 @@ impl Cluster {
         })
     }
 
+    /// Whether a file's last block is not finished. Its length does not count that block.
+    pub(crate) async fn is_being_written(&self, path: &str) -> bool {
+        let Some(namenode) = &self.namenode else { return false };
+        match namenode.block_locations(path, 0, 1).await {
+            Ok(located) => located.under_construction && !located.last_block_complete,
+            Err(error) => {
+                tracing::info!(path, %error, "cannot tell whether it is being written");
+                false
+            }
+        }
+    }
+
     /// Opens replicas of this host.
     pub(crate) fn local(&self) -> &Local {
         &self.local
@@ -262,13 +274,18 @@ impl Patience {
             return Err(HdfsError::Refused { action: self.action, path: self.path.clone(), source: error });
         }
         self.last = Some(server_message(&error));
+        tracing::info!(action = self.action, path = self.path, tries = self.tries, %error, "a try failed");
+        if self.pause().await { Ok(()) } else { Err(self.give_up()) }
+    }
+
+    /// Pauses before another try, or says that the time does not allow one.
+    pub(crate) async fn pause(&mut self) -> bool {
         if self.since.elapsed() + self.pause >= self.timeout {
-            return Err(self.give_up());
+            return false;
         }
-        tracing::info!(action = self.action, path = self.path, tries = self.tries, %error, "trying again");
         tokio::time::sleep(self.pause).await;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        Ok(())
+        true
     }
 
     pub(crate) fn give_up(&self) -> HdfsError {

@@ -1,4 +1,5 @@
 //! Two NameNodes, of which the active one changes while files are fed.
+
 mod cluster;
 
 use cluster::{Cluster, SlowFeed, numbered, write_files};

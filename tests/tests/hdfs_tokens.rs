@@ -1,12 +1,11 @@
 //! Block tokens that expire while a file is fed.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod cluster;
 
 use std::time::Duration;
 use std::{fs, thread};
 
-use cluster::{Cluster, SlowFeed, numbered};
+use cluster::{Cluster, SlowFeed, numbered, without_short_circuit};
 use forebay_fixtures::HdfsOptions;
 use serde_json::json;
 
@@ -35,12 +34,7 @@ fn block_tokens_that_expire_midway_are_asked_for_anew() {
     assert_eq!(report["local_bytes"], bytes.len(), "{report}");
 
     // The same over the network.
-    let remote = tempfile::tempdir().unwrap();
-    for name in ["core-site.xml", "hdfs-site.xml"] {
-        let text = fs::read_to_string(hdfs.conf_dir().join(name)).unwrap();
-        let (on, off) = ("shortcircuit</name><value>true", "shortcircuit</name><value>false");
-        fs::write(remote.path().join(name), text.replace(on, off)).unwrap();
-    }
+    let remote = without_short_circuit(&hdfs);
     let report = feed_slowly(&hdfs, remote.path(), &bytes);
     assert_eq!(report["remote_bytes"], json!({ "off": bytes.len() }));
     let log = fs::read_to_string(hdfs.datanode(0).log()).unwrap();

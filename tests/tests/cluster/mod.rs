@@ -140,6 +140,17 @@ impl SlowFeed {
     }
 }
 
+/// The cluster's configuration for clients, with short-circuit reads off.
+pub fn without_short_circuit(cluster: &Cluster) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["core-site.xml", "hdfs-site.xml"] {
+        let text = std::fs::read_to_string(cluster.conf_dir().join(name)).unwrap();
+        let (on, off) = ("shortcircuit</name><value>true", "shortcircuit</name><value>false");
+        std::fs::write(folder.path().join(name), text.replace(on, off)).unwrap();
+    }
+    folder
+}
+
 /// Runs one of Hadoop's tools, which must succeed.
 pub fn tool(cluster: &Cluster, main_class: &str, args: &[&str]) {
     let output = cluster.java(main_class, args).output().unwrap();

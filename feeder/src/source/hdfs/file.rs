@@ -16,9 +16,9 @@ use tokio::time::timeout;
 
 use super::place::{LocalBlock, Places, Remote};
 use super::{Visit, Waking};
-use crate::SourceError;
 use crate::hdfs::Cluster;
 use crate::source::{KnownBound, RecordRange, Task, ending};
+use crate::{HdfsError, SourceError};
 
 /// An open file.
 pub(crate) struct HdfsFile {
@@ -36,17 +36,19 @@ impl HdfsFile {
         let Visit { cluster, path, len, tasks } = visit;
         let places = std::sync::Mutex::new(Arc::new(Places::nowhere(Remote::NoLocations)));
         let file = Self { cluster, path, len, places, reader: Mutex::default(), verify };
-        match file.cluster.locations(&file.path).await {
-            Ok(located) if located.file_len < len => {
-                return Err(SourceError::Shrank { path: file.name(), planned: len, end: located.file_len });
-            }
-            Ok(located) => file.set_places(Places::new(located)),
-            // Opening it the other way tells what is wrong, if anything is.
-            Err(reason) => {
-                file.reader().await?;
-                file.set_places(Places::nowhere(reason));
-            }
+        let mut located = file.cluster.locations(&file.path).await;
+        if located.as_ref().is_ok_and(|located| located.encryption.is_some()) {
+            return Err(SourceError::Encrypted { path: file.name() });
         }
+        if located.as_ref().map_or(true, |located| located.file_len < len) {
+            // Opening it the other way tells what is wrong, if anything is, and waits for a last block being written.
+            file.reader().await?;
+            located = match located {
+                Ok(_) => file.cluster.locations(&file.path).await,
+                Err(reason) => Err(reason),
+            };
+        }
+        file.set_places(located.map_or_else(Places::nowhere, Places::new));
         // Its first block, too, while the files before it are still being read: of small files there is no other.
         let first = tasks.first().map(|task| task.span.start..task.span.start + 1);
         if let Some((_, place)) = first.and_then(|first| file.cut(first).pop()) {
@@ -262,13 +264,29 @@ impl HdfsFile {
     }
 }
 
+/// Opens a file of at least the planned length. An append in progress hides the last block: it is waited for.
 async fn open(cluster: &Cluster, path: &str, planned: u64) -> Result<Arc<FileReader>, SourceError> {
-    let reader = cluster.retry("open", path, async |client, path| client.read(&path).await).await?;
-    let end = reader.file_length() as u64;
-    if end < planned {
-        return Err(SourceError::Shrank { path: cluster.address(path), planned, end });
+    let mut patience = cluster.patience("open", path);
+    loop {
+        let reader = match cluster.retry("open", path, async |client, path| client.read(&path).await).await {
+            Ok(reader) => reader,
+            Err(HdfsError::Refused { source: NativeError::UnsupportedFeature(_), .. }) => {
+                return Err(SourceError::Encrypted { path: cluster.address(path) });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let end = reader.file_length() as u64;
+        if end >= planned {
+            return Ok(Arc::new(reader));
+        }
+        let path_said = cluster.address(path);
+        if !cluster.is_being_written(path).await {
+            return Err(SourceError::Shrank { path: path_said, planned, end });
+        }
+        if !patience.pause().await {
+            return Err(SourceError::BeingWritten { path: path_said, planned, end });
+        }
     }
-    Ok(Arc::new(reader))
 }
 
 /// The stream ended before the range did.
