@@ -3,10 +3,12 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 /// What the sink prints, as JSON, where its first argument says.
@@ -14,8 +16,10 @@ use serde::{Deserialize, Serialize};
 pub struct Taken {
     /// Bytes read.
     pub bytes: u64,
-    /// Seconds between the first byte and the end of input.
-    pub seconds: f64,
+    /// When the first bytes had come, as [`now`] tells it.
+    pub first: f64,
+    /// When the last bytes had come.
+    pub last: f64,
     /// The sink's own CPU seconds.
     pub cpu: f64,
 }
@@ -23,17 +27,30 @@ pub struct Taken {
 /// The pipe every contestant that makes one uses: what Forebay uses.
 pub const PIPE_SIZE: usize = 1 << 20;
 
+/// Seconds on the clock that all processes of a machine share.
+pub fn now() -> f64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    Duration::try_from(time).unwrap_or_default().as_secs_f64()
+}
+
 /// CPU seconds, user and system together.
 pub fn cpu(who: UsageWho) -> io::Result<f64> {
     let usage = getrusage(who)?;
     let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Ok(std::time::Duration::from_micros(micros.unsigned_abs()).as_secs_f64())
+    Ok(Duration::from_micros(micros.unsigned_abs()).as_secs_f64())
 }
 
 /// Starts a contestant's worker, a program and its arguments, on a pipe of [`PIPE_SIZE`].
 pub fn start_worker(worker: &[String]) -> io::Result<(Child, OwnedFd)> {
+    start_worker_on(Some(PIPE_SIZE), worker)
+}
+
+/// Like [`start_worker`], on a pipe of this size; of the kernel's usual one for `None`.
+pub fn start_worker_on(pipe_size: Option<usize>, worker: &[String]) -> io::Result<(Child, OwnedFd)> {
     let (program, args) = worker.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-    fcntl_setpipe_size(&write, PIPE_SIZE)?;
+    if let Some(size) = pipe_size {
+        fcntl_setpipe_size(&write, size)?;
+    }
     Ok((Command::new(program).args(args).stdin(Stdio::from(read)).spawn()?, write))
 }

@@ -1,0 +1,184 @@
+//! Who takes part: the machine's limit, Forebay, and the peers, each as the command that a user would give.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use forebay_benches::PIPE_SIZE;
+use forebay_fixtures::Hdfs;
+
+use crate::contest::{Contestant, Feeding, Group};
+
+/// All contestants' ids, by which `--only` selects.
+pub(crate) const IDS: [&str; 14] = [
+    "local/splice",
+    "local/feed",
+    "local/cat",
+    "hdfs/splice",
+    "hdfs/feed",
+    "hdfs/feed-no-verify",
+    "hdfs/cat-blocks",
+    "hdfs/feed-network",
+    "hdfs/hdfs-native",
+    "hdfs/dfs-cat",
+    "hdfs/dfs-cat-network",
+    "hdfs/java-arrays",
+    "hdfs/java-zero-copy",
+    "hdfs/java-arrays-network",
+];
+
+/// Where HDFS has the input.
+pub(crate) const PATH: &str = "/bench.txt";
+
+const FEED: [&str; 2] = ["feed", "-q"];
+
+/// Contestants over a local file.
+pub(crate) fn local(bins: &Path, file: &Path, cold: bool) -> Group {
+    let mut splice = Command::new(bins.join("bare-splice"));
+    splice.arg(file).arg("--");
+    let mut feed = Command::new(bins.join("forebay"));
+    feed.args(FEED).arg(file).arg("--");
+    let mut cat = Command::new("cat");
+    cat.arg(file);
+    Group {
+        title: if cold { "Local file, page cache empty" } else { "Local file, warm" },
+        cold,
+        contestants: vec![
+            contestant("local/splice", "bare splice loop, 1 MiB pipe", Feeding::Starts, splice),
+            contestant("local/feed", "forebay feed", Feeding::Starts, feed),
+            contestant("local/cat", "cat, a pipe", Feeding::Writes { pipe: None }, cat),
+        ],
+    }
+}
+
+/// Contestants over the same file on an HDFS of this host. `network_only` has its configuration without short-circuit.
+pub(crate) fn on_hdfs(bins: &Path, hdfs: &Hdfs, network_only: &Path, cold: bool) -> std::io::Result<Group> {
+    let uri = format!("{}{PATH}", hdfs.uri());
+    let blocks = block_files(&hdfs.data_dir(0))?;
+    let mut splice = Command::new(bins.join("bare-splice"));
+    splice.args(&blocks).arg("--");
+    let mut cat = Command::new("cat");
+    cat.args(&blocks);
+    let feed = |flags: &[&str], conf: &Path| {
+        let mut feed = Command::new(bins.join("forebay"));
+        feed.args(FEED).arg(&uri).args(flags).arg("--").env("HADOOP_CONF_DIR", conf);
+        feed
+    };
+    let mut native = Command::new(bins.join("plain-hdfs-native"));
+    native.args([&hdfs.uri(), PATH]).env("HADOOP_CONF_DIR", hdfs.conf_dir());
+    let dfs_cat = |short_circuit: bool| {
+        let set = format!("dfs.client.read.shortcircuit={short_circuit}");
+        hdfs.plain_java("org.apache.hadoop.fs.FsShell", ["-D", set.as_str(), "-cat", PATH])
+    };
+    let java = |way: &str, short_circuit: bool| {
+        hdfs.plain_java("WarmCat", [way, &uri, if short_circuit { "true" } else { "false" }])
+    };
+    let pipe = Feeding::Writes { pipe: None };
+    let warm = Feeding::WritesWhenWarm { pipe: Some(PIPE_SIZE) };
+    Ok(Group {
+        title: if cold { "HDFS on this host, page cache empty" } else { "HDFS on this host, warm" },
+        cold,
+        contestants: vec![
+            contestant("hdfs/splice", "bare splice of the block files, 1 MiB pipe", Feeding::Starts, splice),
+            contestant("hdfs/feed", "forebay feed", Feeding::Starts, feed(&[], hdfs.conf_dir())),
+            contestant(
+                "hdfs/feed-no-verify",
+                "forebay feed --no-verify",
+                Feeding::Starts,
+                feed(&["--no-verify"], hdfs.conf_dir()),
+            ),
+            contestant("hdfs/cat-blocks", "cat of the block files", pipe, cat),
+            contestant(
+                "hdfs/feed-network",
+                "forebay feed, short-circuit off",
+                Feeding::Starts,
+                feed(&[], network_only),
+            ),
+            contestant("hdfs/hdfs-native", "plain hdfs-native loop, 1 MiB pipe", Feeding::Starts, native),
+            contestant("hdfs/dfs-cat", "hdfs dfs -cat, short-circuit", pipe, dfs_cat(true)),
+            contestant("hdfs/dfs-cat-network", "hdfs dfs -cat, TCP", pipe, dfs_cat(false)),
+            contestant(
+                "hdfs/java-arrays",
+                "Java client, warm JVM, byte arrays, short-circuit, 1 MiB pipe ¹",
+                warm,
+                java("arrays", true),
+            ),
+            contestant(
+                "hdfs/java-zero-copy",
+                "Java client, warm JVM, zero-copy API (unchecked), 1 MiB pipe ¹",
+                warm,
+                java("zero-copy", true),
+            ),
+            contestant(
+                "hdfs/java-arrays-network",
+                "Java client, warm JVM, byte arrays, TCP, 1 MiB pipe ¹",
+                warm,
+                java("arrays", false),
+            ),
+        ],
+    })
+}
+
+fn contestant(id: &'static str, name: &'static str, feeding: Feeding, command: Command) -> Contestant {
+    Contestant { id, name, feeding, command }
+}
+
+/// Whether `--only` words, of which each is an id or the beginning of some up to a `/`, select a contestant.
+pub(crate) fn selected(only: &[String], id: &str) -> bool {
+    only.is_empty() || only.iter().any(|word| id == word || id.split('/').next() == Some(word))
+}
+
+/// Files below a folder whose names are those of blocks, in the order of the blocks' numbers.
+fn block_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            let number =
+                path.file_name().and_then(|name| name.to_str()?.strip_prefix("blk_")?.parse::<u64>().ok());
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Some(number) = number {
+                files.push((number, path));
+            }
+        }
+    }
+    files.sort();
+    Ok(files.into_iter().map(|(_, path)| path).collect())
+}
+
+/// A configuration like the cluster's, with short-circuit reads off.
+pub(crate) fn without_short_circuit(hdfs: &Hdfs, folder: &Path) -> std::io::Result<()> {
+    for name in ["core-site.xml", "hdfs-site.xml"] {
+        let text = std::fs::read_to_string(hdfs.conf_dir().join(name))?;
+        let off = "<property><name>dfs.client.read.shortcircuit</name><value>false</value></property></configuration>";
+        std::fs::write(folder.join(name), text.replace("</configuration>", off))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_and_ids_select() {
+        let only = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert!(selected(&[], "hdfs/feed"));
+        assert!(selected(&only(&["hdfs"]), "hdfs/feed"));
+        assert!(selected(&only(&["local", "hdfs/feed"]), "hdfs/feed"));
+        assert!(!selected(&only(&["local", "hdfs/feed"]), "hdfs/feed-network"));
+    }
+
+    #[test]
+    fn blocks_come_in_the_order_of_their_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["blk_9", "sub/blk_10", "blk_9_1001.meta", "sub/VERSION"] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let found = block_files(folder.path()).unwrap();
+        assert_eq!(found, ["blk_9", "sub/blk_10"].map(|name| folder.path().join(name)));
+    }
+}
