@@ -1,5 +1,7 @@
 //! A site file's properties, includes followed.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use roxmltree::{Document, Node, ParsingOptions};
@@ -32,13 +34,16 @@ fn read_into(path: &Path, depth: usize, into: &mut Vec<Property>) -> Result<(), 
         return Err(ConfError::Includes { path: path.to_owned(), depth: MAX_DEPTH });
     }
     let unreadable = |message: String| ConfError::Read { path: path.to_owned(), message };
-    let length = std::fs::metadata(path).map_err(|e| unreadable(e.to_string()))?.len();
-    if length > MAX_LEN {
-        return Err(unreadable(format!(
-            "it has {length} bytes, more than the {MAX_LEN} of any configuration"
-        )));
+    // A pipe could keep us waiting for ever.
+    if !std::fs::metadata(path).map_err(|e| unreadable(e.to_string()))?.is_file() {
+        return Err(unreadable("it is no regular file".to_owned()));
     }
-    let text = std::fs::read_to_string(path).map_err(|e| unreadable(e.to_string()))?;
+    let (mut text, file) = (String::new(), File::open(path).map_err(|e| unreadable(e.to_string()))?);
+    // What a file says of its length need not be true: those of `/proc` have none.
+    file.take(MAX_LEN + 1).read_to_string(&mut text).map_err(|e| unreadable(e.to_string()))?;
+    if text.len() as u64 > MAX_LEN {
+        return Err(unreadable(format!("it has more than the {MAX_LEN} bytes of any configuration")));
+    }
     parse_into(&text, path, depth, into)
 }
 
@@ -51,6 +56,13 @@ fn parse_into(text: &str, path: &Path, depth: usize, into: &mut Vec<Property>) -
         return Err(wrong(format!("its root is <{}>, not <configuration>", root.tag_name().name())));
     }
     elements(root, path, depth, into)
+}
+
+/// Reads a text as the deepest of files, which may include no further ones.
+#[cfg(fuzzing)]
+pub(super) fn parse_alone(text: &str, path: &Path, into: &mut Vec<Property>) -> Result<(), ConfError> {
+    let depth = if text.contains(XINCLUDE) { MAX_DEPTH } else { 0 };
+    parse_into(text, path, depth, into)
 }
 
 /// The properties among a node's children, in order.
@@ -164,6 +176,14 @@ mod tests {
         assert!(read(&main).unwrap_err().to_string().contains("gone.xml"));
         put("main.xml", "<xi:include href='main.xml'/>");
         assert!(matches!(read(&main), Err(ConfError::Includes { .. })));
+    }
+
+    #[test]
+    fn devices_and_folders_are_not_read() {
+        for path in ["/dev/zero", "/"] {
+            let error = read(Path::new(path)).unwrap_err().to_string();
+            assert!(error.contains("no regular file"), "{error}");
+        }
     }
 
     proptest! {
