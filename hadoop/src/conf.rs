@@ -5,6 +5,8 @@
 
 mod authority;
 mod error;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 pub mod keys;
 mod substitute;
 mod value;

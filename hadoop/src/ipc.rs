@@ -7,6 +7,8 @@
 mod connection;
 mod error;
 mod frame;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod handshake;
 mod login;
 mod proto;

@@ -20,6 +20,16 @@ pub use credentials::{Credentials, Token};
 pub use ipc::{IpcError, RemoteError};
 pub use namenode::NameNode;
 
+/// What `fuzz/` reaches of what is private here.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::conf::fuzzing::*;
+    pub use crate::ipc::fuzzing::*;
+    pub use crate::namenode::fuzzing::*;
+    pub use crate::sasl::fuzzing::*;
+}
+
 /// The page's example compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

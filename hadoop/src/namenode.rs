@@ -1,6 +1,8 @@
 //! The NameNode's protocol for readers: where blocks lie, what a path is, which replicas are bad, delegation tokens.
 
 mod blocks;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod proto;
 mod status;
 

@@ -7,6 +7,8 @@
 
 pub mod digest;
 mod directives;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod layer;
 
 use bytes::Bytes;

@@ -10,6 +10,9 @@ mod cache;
 mod checksum;
 mod connections;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod meta;
 mod replica;
 mod request;

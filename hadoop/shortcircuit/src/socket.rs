@@ -81,6 +81,12 @@ impl Connection {
         }
     }
 
+    /// A connection that is open already.
+    #[cfg(fuzzing)]
+    pub(crate) fn of(socket: OwnedFd) -> Self {
+        Self { socket }
+    }
+
     /// Whether the other side still holds the connection. Costs one `poll` that does not wait.
     pub(crate) fn is_open(&self) -> bool {
         let mut fds = [PollFd::new(&self.socket, PollFlags::IN | PollFlags::RDHUP)];

@@ -209,7 +209,7 @@ impl LocatedBlocks {
 }
 
 impl LocatedBlock {
-    fn from_wire(proto: LocatedBlockProto) -> Result<Self, &'static str> {
+    pub(super) fn from_wire(proto: LocatedBlockProto) -> Result<Self, &'static str> {
         let block = proto.b.ok_or("a block has no name")?;
         let block = Block {
             pool: block.pool_id,

@@ -40,8 +40,8 @@ impl Keys {
     }
 
     /// The same keys as the other side uses them.
-    #[cfg(test)]
-    fn of_server(session_key: &[u8; 16]) -> Self {
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn of_server(session_key: &[u8; 16]) -> Self {
         let mut keys = Self::new(session_key);
         keys.sign.reverse();
         keys.seal.reverse();
