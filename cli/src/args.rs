@@ -1,16 +1,17 @@
 //! The command line.
 
-use std::ffi::OsString;
-use std::num::NonZeroU64;
-use std::path::PathBuf;
+mod feed;
+mod follow;
+mod job;
+mod run;
 
 use clap::builder::Styles;
 use clap::builder::styling::{AnsiColor, Effects};
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use forebay_feeder::LineEnding;
-use forebay_split::Shard;
+use clap::{Parser, Subcommand};
 
-use crate::values::{self, FormatName};
+pub(crate) use feed::FeedArgs;
+pub(crate) use job::JobFlags;
+pub(crate) use run::RunArgs;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().effects(Effects::BOLD))
@@ -28,6 +29,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Feed(Box<FeedArgs>),
+    Run(Box<RunArgs>),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  forebay completions bash > ~/.local/share/bash-completion/completions/forebay"
@@ -44,100 +46,6 @@ Exit status:
   2        wrong use
   126/127  COMMAND cannot be run / was not found
   128+n    ended by signal n, or COMMAND was";
-
-const FEED_EXAMPLES: &str = "\
-Examples:
-  forebay feed logs/ -- python3 train.py
-      feeds the lines of all files below logs/ to the program's standard input
-  forebay feed 'hdfs://namenode:8020/data/2026-*/part-*' --shard 0/4 -- ./train
-      feeds the first of four shares of some files on HDFS
-  forebay feed hdfs:///data --format fixed:4096 --epochs 3 -- ./train
-      feeds records of 4096 bytes, three times over, from the default file system
-  forebay feed big.txt --split-size 64M --report report.json | wc -l
-      feeds its own standard output; the exit status tells whether all was fed
-
-With COMMAND: the command gets FOREBAY_RANK and FOREBAY_WORLD_SIZE (from --shard) and FOREBAY_FORMAT. When a
-feed fails, the command and all that it started are ended before they could see an end of input.
-Without COMMAND, bytes go to standard output, and only the exit status tells a failed feed from a complete one.";
-
-/// Feed records to a command's standard input, or to standard output
-#[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
-#[command(after_help = format!("{FEED_EXAMPLES}\n\n{EXIT_CODES}"))]
-pub(crate) struct FeedArgs {
-    /// Files, folders (recursive) or globs: a local path, file://, hdfs://, or hdfs:/// for the configured
-    /// default file system. Fed in the order given, the files of a folder by name; names in folders and globs
-    /// that begin with _ or . are skipped
-    #[arg(required = true, value_name = "INPUT")]
-    pub(crate) inputs: Vec<OsString>,
-
-    /// The program to feed, and its arguments
-    #[arg(last = true, value_name = "COMMAND")]
-    pub(crate) command: Vec<OsString>,
-
-    /// Records: lines, bytes (no records: splits as they are), fixed:N (N bytes each), or auto
-    #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = values::format)]
-    pub(crate) format: FormatName,
-
-    /// End lines at this text only; \n \r \t \0 \\ \xNN are understood. Default: \n, \r\n and \r, as in Hadoop
-    #[arg(long, value_name = "TEXT", value_parser = values::delimiter)]
-    pub(crate) delimiter: Option<forebay_record::Delimiter>,
-
-    /// How delivered lines end: as stored, or always with \n
-    #[arg(long, value_name = "ENDING", value_enum, default_value_t = LineEndingName::Keep)]
-    pub(crate) line_ending: LineEndingName,
-
-    /// Bytes per split (K M G T are 1024ⁿ). Default: the HDFS block; 128M for local files
-    #[arg(long, value_name = "SIZE", value_parser = values::nonzero_size)]
-    pub(crate) split_size: Option<NonZeroU64>,
-
-    /// Feed share I of N: splits are dealt one by one, counted from 0
-    #[arg(long, value_name = "I/N", default_value = "0/1")]
-    pub(crate) shard: Shard,
-
-    /// Feed everything N times
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) epochs: u64,
-
-    /// Write what happened to FILE, as JSON
-    #[arg(long, value_name = "FILE")]
-    pub(crate) report: Option<PathBuf>,
-
-    /// Add a CRC32C of each split's delivered bytes to the report (they then pass through user space)
-    #[arg(long)]
-    pub(crate) report_checksums: bool,
-
-    /// Do not compare HDFS replicas of this host with their checksums (what comes over the network always is)
-    #[arg(long)]
-    pub(crate) no_verify: bool,
-
-    /// Seconds to go on trying when HDFS does not answer
-    #[arg(long, value_name = "SECONDS", default_value_t = forebay_feeder::DEFAULT_HDFS_TIMEOUT.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86400))]
-    pub(crate) hdfs_timeout: u64,
-
-    /// Say nothing but errors
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
-
-    /// Say it in JSON: one event per line on standard error
-    #[arg(long, conflicts_with = "quiet")]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LineEndingName {
-    Keep,
-    Lf,
-}
-
-impl From<LineEndingName> for LineEnding {
-    fn from(name: LineEndingName) -> Self {
-        match name {
-            LineEndingName::Keep => Self::Keep,
-            LineEndingName::Lf => Self::Lf,
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {

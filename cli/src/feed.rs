@@ -10,18 +10,18 @@ use forebay_feeder::{
     Delivered, Ended, FeedError, Hdfs, Input, Meter, Outcome, Plan, PlanError, PlanOptions, Report, Settings,
     Sink, Stop, Watch, Worker, WorkerError, feed,
 };
-use forebay_record::{Format, Terminator};
+use forebay_job::values::{self, ForLines};
+use forebay_record::Format;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::args::{FeedArgs, LineEndingName};
+use crate::args::FeedArgs;
 use crate::exit::Exit;
 use crate::kernel;
 use crate::progress::Progress;
 use crate::report_file::ReportFile;
 use crate::signals;
 use crate::talk::{Failure, Talk};
-use crate::values::FormatName;
 
 /// Runs the command; everything that goes wrong has been told when it returns.
 pub(crate) fn run(args: &FeedArgs) -> Exit {
@@ -95,23 +95,12 @@ impl From<PlanError> for Failure {
 }
 
 fn format(args: &FeedArgs) -> Result<Format, Failure> {
-    let of_lines = |name: &str| {
+    values::record_format(args.format, args.delimiter.as_ref(), args.line_ending).map_err(|option| {
+        let name = match option {
+            ForLines::Delimiter => "--delimiter",
+            ForLines::LineEnding => "--line-ending lf",
+        };
         Failure::usage(format!("{name} is for lines; it has no meaning with --format bytes or fixed:N"))
-    };
-    if args.format != FormatName::Lines {
-        if args.delimiter.is_some() {
-            return Err(of_lines("--delimiter"));
-        }
-        if args.line_ending != LineEndingName::Keep {
-            return Err(of_lines("--line-ending lf"));
-        }
-    }
-    Ok(match args.format {
-        FormatName::Lines => {
-            Format::Lines(args.delimiter.clone().map_or(Terminator::Any, Terminator::Delimiter))
-        }
-        FormatName::Bytes => Format::Bytes,
-        FormatName::Fixed(n) => Format::Fixed(n),
     })
 }
 
@@ -132,7 +121,10 @@ impl<'a> Run<'a> {
         let stop = Stop::new().and_then(|stop| signals::stop_on_signals(&stop).map(|()| stop));
         let stop = stop.map_err(|e| Failure::failed(format!("cannot listen to signals: {e}")))?;
         let settings = Settings {
-            line_ending: args.line_ending.into(),
+            line_ending: match args.line_ending {
+                forebay_job::LineEnding::Keep => forebay_feeder::LineEnding::Keep,
+                forebay_job::LineEnding::Lf => forebay_feeder::LineEnding::Lf,
+            },
             epochs: args.epochs,
             checksums: args.report_checksums,
             verify: !args.no_verify,

@@ -6,9 +6,9 @@ mod feed;
 mod kernel;
 mod progress;
 mod report_file;
+mod run;
 mod signals;
 mod talk;
-mod values;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -32,6 +32,7 @@ fn main() -> ExitCode {
     init_log();
     match cli.command {
         Command::Feed(args) => feed::run(&args).into(),
+        Command::Run(args) => run::run(&args).into(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "forebay", &mut script);

@@ -1,0 +1,142 @@
+//! `forebay run`: makes the job out of file and flags, and starts it.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use forebay_job::{Draft, Job, JobError};
+
+use crate::args::RunArgs;
+use crate::exit::Exit;
+use crate::talk::{Failure, Talk};
+
+/// A longer job file is something else.
+const MAX_FILE: u64 = 1 << 20;
+
+/// What to run.
+#[derive(Debug)]
+enum Start {
+    /// A new job; its paths do not depend on this folder (but for its inputs).
+    New(Box<Job>),
+    /// A job that was begun.
+    Resume {
+        /// Its folder.
+        folder: PathBuf,
+        /// With so many workers, if not as many as before.
+        workers: Option<u32>,
+    },
+}
+
+/// Runs the command; everything that goes wrong has been told when it returns.
+pub(crate) fn run(args: &RunArgs) -> Exit {
+    let talk = match (args.quiet, args.json) {
+        (true, _) => Talk::Quiet,
+        (_, true) => Talk::Json,
+        _ => Talk::Plain,
+    };
+    prepare_and_run(args).unwrap_or_else(|failure| {
+        talk.fail(&failure);
+        failure.exit
+    })
+}
+
+fn prepare_and_run(args: &RunArgs) -> Result<Exit, Failure> {
+    if let Some(folder) = &args.resume {
+        let folder = folder.clone();
+        return start(Start::Resume { folder, workers: workers(args)? });
+    }
+    let job = job(args)?;
+    let placed = job.clone().at(&here()?).map_err(|error| failure(args, &error))?;
+    if args.print_job {
+        print(&job.to_toml())?;
+        return Ok(Exit::SUCCESS);
+    }
+    start(Start::New(Box::new(placed)))
+}
+
+// ---- The gap: what follows the making of the job comes with the application master, in place of this function. ----
+fn start(start: Start) -> Result<Exit, Failure> {
+    let what = match start {
+        Start::New(job) => format!("{} workers of {}", job.workers, job.name),
+        Start::Resume { folder, workers: Some(n) } => format!("{} with {n} workers", folder.display()),
+        Start::Resume { folder, workers: None } => folder.display().to_string(),
+    };
+    Err(Failure::failed(format!("cannot run jobs yet ({what})")))
+}
+// ---- The gap's end. ----
+
+/// The job of file and flags.
+fn job(args: &RunArgs) -> Result<Job, Failure> {
+    let flags = args.settings.draft(&args.command)?;
+    let draft = match &args.file {
+        None => flags,
+        Some(path) => {
+            let file = Draft::from_toml(&read(path)?).map_err(|error| failure(args, &error))?;
+            file.overridden_by(flags)
+        }
+    };
+    draft.build().map_err(|error| failure(args, &error))
+}
+
+/// The one setting that may change when a job is resumed.
+fn workers(args: &RunArgs) -> Result<Option<u32>, Failure> {
+    let flags = args.settings.draft(&[])?;
+    if let Some(name) = flags.names().find(|name| *name != "workers") {
+        return Err(Failure::usage(format!(
+            "--{name} cannot be changed when a job is resumed; only --workers can"
+        )));
+    }
+    flags.workers().map_err(|error| failure(args, &error))
+}
+
+/// A job's errors are its user's; those that count lines stand behind the file's name.
+fn failure(args: &RunArgs, error: &JobError) -> Failure {
+    match &args.file {
+        Some(file) if error.names_line() => Failure::usage(format!("{}: {error}", file.display())),
+        _ => Failure::usage(error.to_string()),
+    }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let shown = path.display();
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut text));
+    read.map_err(|error| {
+        let hint = match error.kind() {
+            ErrorKind::NotFound => " (a command to run stands behind --)",
+            _ => "",
+        };
+        Failure::usage(format!("cannot read the job file {shown}: {error}{hint}"))
+    })?;
+    if text.len() as u64 > MAX_FILE {
+        return Err(Failure::usage(format!("{shown} is no job file: it is longer than 1 MiB")));
+    }
+    String::from_utf8(text).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Failure::usage(format!(
+            "{shown} is no job file: byte {at} is not UTF-8 (a command to run stands behind --)"
+        ))
+    })
+}
+
+/// The folder from which relative paths are seen.
+fn here() -> Result<String, Failure> {
+    let folder = std::env::current_dir()
+        .map_err(|error| Failure::failed(format!("cannot tell the current folder: {error}")))?;
+    folder.into_os_string().into_string().map_err(|folder| {
+        Failure::usage(format!(
+            "the current folder {} is not UTF-8, and a job is kept as text; run it from elsewhere",
+            folder.display()
+        ))
+    })
+}
+
+/// Prints what may be piped on; who has read enough is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::failed(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

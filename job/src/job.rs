@@ -1,0 +1,170 @@
+//! A job: everything its user has said of it, checked.
+
+use core::num::NonZeroU64;
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use forebay_record::{Delimiter, Format, Terminator};
+use serde::{Deserialize, Serialize};
+
+use crate::choice::{EarlyExit, InputMode, LineEnding, OnRestart, OutputMode};
+use crate::paths::{InputPath, LinkedFile, Output};
+use crate::places;
+use crate::values::{self, FormatName};
+use crate::{Draft, JobError, checks};
+
+/// A job. It comes from a [`Draft`] or from a file's text alone, and so its parts go together.
+///
+/// To other processes it goes as the text of its file, and is checked again where it arrives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+#[non_exhaustive]
+pub struct Job {
+    /// Shown to people. Default: the command's file name.
+    pub name: String,
+    /// What each worker runs: a program and its arguments, at least the program.
+    pub command: Vec<String>,
+    /// How many workers, at least 1.
+    pub workers: u32,
+    /// Bytes of memory of each worker, if said.
+    pub worker_memory: Option<u64>,
+    /// Cores of each worker, if said.
+    pub worker_cores: Option<u32>,
+    /// GPUs of each worker: 0, until there is a placement.
+    pub worker_gpus: u32,
+    /// In the order given, at least one.
+    pub inputs: Vec<InputPath>,
+    /// How workers get the inputs.
+    pub input_mode: InputMode,
+    /// What a record is.
+    pub format: FormatName,
+    /// What ends a line, if not any line ending.
+    pub delimiter: Option<Delimiter>,
+    /// How delivered lines end.
+    pub line_ending: LineEnding,
+    /// Bytes per split; else the HDFS block, or a default for local files.
+    pub split_size: Option<NonZeroU64>,
+    /// How many times everything is fed, at least 1.
+    pub epochs: u64,
+    /// Whether HDFS replicas of this host are compared with their checksums.
+    pub verify: bool,
+    /// How long to go on trying when HDFS does not answer.
+    pub hdfs_timeout: Duration,
+    /// Where results go; none of them lies in another.
+    pub outputs: Vec<Output>,
+    /// What of a worker is output.
+    pub output_mode: OutputMode,
+    /// Variables for the workers.
+    pub env: BTreeMap<String, String>,
+    /// Local files and folders linked into the workers' folders.
+    pub files: Vec<LinkedFile>,
+    /// How often each worker may be started again.
+    pub max_restarts: u32,
+    /// What an exit with 0 before the end of the input means.
+    pub early_exit: EarlyExit,
+    /// What the input of a dead worker becomes.
+    pub on_restart: OnRestart,
+    /// Whether a restarted worker gets the folder of its predecessor (on the same host).
+    pub keep_folder: bool,
+    /// How long the job may take.
+    pub job_timeout: Option<Duration>,
+    /// Where the job keeps its own files, if not at the usual place.
+    pub job_dir: Option<String>,
+}
+
+/// How long HDFS may stay silent, unless said otherwise.
+const HDFS_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Job {
+    /// A job of which nothing has been said yet: each setting at its default, those without one empty.
+    pub(crate) fn blank() -> Self {
+        Self {
+            name: String::new(),
+            command: Vec::new(),
+            workers: 1,
+            worker_memory: None,
+            worker_cores: None,
+            worker_gpus: 0,
+            inputs: Vec::new(),
+            input_mode: InputMode::Stream,
+            format: FormatName::Lines,
+            delimiter: None,
+            line_ending: LineEnding::Keep,
+            split_size: None,
+            epochs: 1,
+            verify: true,
+            hdfs_timeout: HDFS_TIMEOUT,
+            outputs: Vec::new(),
+            output_mode: OutputMode::Upload,
+            env: BTreeMap::new(),
+            files: Vec::new(),
+            max_restarts: 3,
+            early_exit: EarlyExit::Fail,
+            on_restart: OnRestart::ReplayAll,
+            keep_folder: false,
+            job_timeout: None,
+            job_dir: None,
+        }
+    }
+
+    /// Reads a job file's text. The file must say all that a job needs; see [`Draft::from_toml`] for one that
+    /// flags complete.
+    pub fn from_toml(text: &str) -> Result<Self, JobError> {
+        Draft::from_toml(text)?.build()
+    }
+
+    /// The text of its file: its name, its command, and what differs from the defaults.
+    pub fn to_toml(&self) -> String {
+        crate::file::write(self)
+    }
+
+    /// The record format that `format` and `delimiter` make together.
+    pub fn record_format(&self) -> Format {
+        let lines = || Format::Lines(self.delimiter.clone().map_or(Terminator::Any, Terminator::Delimiter));
+        // A draft with options for lines and another format is refused, so this never falls back.
+        values::record_format(self.format, self.delimiter.as_ref(), self.line_ending)
+            .unwrap_or_else(|_| lines())
+    }
+
+    /// The inputs by alias; aliases and paths in the order given.
+    pub fn inputs_by_alias(&self) -> Vec<(&str, Vec<&str>)> {
+        let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+        for input in &self.inputs {
+            match groups.iter_mut().find(|(alias, _)| *alias == input.alias) {
+                Some((_, paths)) => paths.push(&input.path),
+                None => groups.push((&input.alias, vec![&input.path])),
+            }
+        }
+        groups
+    }
+
+    /// Makes what is relative to the user's folder independent of it: outputs, linked files and the job folder.
+    /// `folder` is an absolute path. Inputs stay as written (they may be globs): they are looked up once, when
+    /// the job is planned.
+    pub fn at(mut self, folder: &str) -> Result<Self, JobError> {
+        for output in &mut self.outputs {
+            output.path = places::join(folder, &output.path);
+        }
+        for file in &mut self.files {
+            file.path = places::join(folder, &file.path);
+        }
+        self.job_dir = self.job_dir.map(|dir| places::join(folder, &dir));
+        // Only now `out` and `/home/me/out` are known to be the same.
+        checks::outputs(&self)?;
+        Ok(self)
+    }
+}
+
+impl From<Job> for String {
+    fn from(job: Job) -> Self {
+        job.to_toml()
+    }
+}
+
+impl TryFrom<String> for Job {
+    type Error = JobError;
+
+    fn try_from(text: String) -> Result<Self, JobError> {
+        Self::from_toml(&text)
+    }
+}

@@ -1,0 +1,304 @@
+//! Values of options: sizes, durations, formats, delimiters. Each reader's error says what the value must be.
+
+use core::fmt;
+use core::num::NonZeroU64;
+use core::time::Duration;
+
+use forebay_record::{Delimiter, Format, Terminator};
+
+use crate::choice::LineEnding;
+use crate::names;
+
+/// What `--format` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FormatName {
+    /// Text lines.
+    Lines,
+    /// No records: splits as they are.
+    Bytes,
+    /// Records of this many bytes.
+    Fixed(NonZeroU64),
+}
+
+impl fmt::Display for FormatName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lines => f.write_str("lines"),
+            Self::Bytes => f.write_str("bytes"),
+            Self::Fixed(n) => write!(f, "fixed:{n}"),
+        }
+    }
+}
+
+const FORMATS: [&str; 4] = ["auto", "lines", "bytes", "fixed:N"];
+
+/// A record format: `auto`, `lines`, `bytes` or `fixed:N`.
+pub fn format(text: &str) -> Result<FormatName, String> {
+    match text {
+        // Later formats are told apart by name and first bytes; of today's, only lines need no word from the user.
+        "auto" | "lines" => Ok(FormatName::Lines),
+        "bytes" => Ok(FormatName::Bytes),
+        _ => match text.strip_prefix("fixed:") {
+            Some(n) => nonzero_size(n).map(FormatName::Fixed).map_err(|e| format!("the record length: {e}")),
+            None => Err(names::unknown("format", text, &FORMATS)),
+        },
+    }
+}
+
+/// An option that has a meaning for lines only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForLines {
+    /// `delimiter`
+    Delimiter,
+    /// `line-ending lf`
+    LineEnding,
+}
+
+/// The format that the record options make together, or the option that has no meaning with it.
+pub fn record_format(
+    name: FormatName,
+    delimiter: Option<&Delimiter>,
+    ending: LineEnding,
+) -> Result<Format, ForLines> {
+    let format = match name {
+        FormatName::Lines => {
+            return Ok(Format::Lines(delimiter.cloned().map_or(Terminator::Any, Terminator::Delimiter)));
+        }
+        FormatName::Bytes => Format::Bytes,
+        FormatName::Fixed(n) => Format::Fixed(n),
+    };
+    match (delimiter, ending) {
+        (Some(_), _) => Err(ForLines::Delimiter),
+        (None, LineEnding::Lf) => Err(ForLines::LineEnding),
+        (None, LineEnding::Keep) => Ok(format),
+    }
+}
+
+/// A size in bytes: a number, or a number and K, M, G or T (1024ⁿ).
+pub fn size(text: &str) -> Result<u64, String> {
+    let wrong = || "a size is a number of bytes, or a number and K, M, G or T (1024, 1024², …)".to_owned();
+    let (digits, shift) = match text.as_bytes().last().map(u8::to_ascii_uppercase) {
+        Some(unit @ (b'K' | b'M' | b'G' | b'T')) => {
+            let shift = 10 * (b"KMGT".iter().position(|&u| u == unit).unwrap_or(0) + 1);
+            (&text[..text.len() - 1], shift)
+        }
+        _ => (text, 0),
+    };
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let number: u64 = digits.parse().map_err(|_| "the number is too large".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "the number is too large".to_owned())
+}
+
+/// A [`size()`] above 0.
+pub fn nonzero_size(text: &str) -> Result<NonZeroU64, String> {
+    NonZeroU64::new(size(text)?).ok_or_else(|| "it must be at least 1".to_owned())
+}
+
+/// A delimiter: text in which `\n \r \t \0 \\ \xNN` stand for bytes.
+pub fn delimiter(text: &str) -> Result<Delimiter, String> {
+    Delimiter::new(&unescape(text)?).map_err(|e| e.to_string())
+}
+
+/// A size in bytes of which a decimal fraction may be given (`1.5G`), cut to whole bytes.
+pub fn fractional_size(text: &str) -> Result<u64, String> {
+    let Some((whole, rest)) = text.split_once('.') else { return size(text) };
+    let wrong = || "a size is a number of bytes, or a number and K, M, G or T, as 512M or 1.5G".to_owned();
+    let (fraction, unit) = rest.split_at_checked(rest.len().saturating_sub(1)).ok_or_else(wrong)?;
+    if fraction.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    if !matches!(unit, "K" | "M" | "G" | "T" | "k" | "m" | "g" | "t") {
+        return Err(wrong());
+    }
+    let unit_size = size(&format!("1{unit}"))?;
+    let numerator: u64 = fraction.parse().map_err(|_| wrong())?;
+    // At most 9 digits of 2⁴⁰: fits.
+    let part =
+        u128::from(numerator) * u128::from(unit_size) / 10_u128.pow(fraction.len().try_into().unwrap_or(9));
+    let whole = size(&format!("{whole}{unit}"))?;
+    u64::try_from(part)
+        .ok()
+        .and_then(|part| whole.checked_add(part))
+        .ok_or_else(|| "the number is too large".to_owned())
+}
+
+/// A size as short as it can be said exactly.
+pub fn show_size(bytes: u64) -> String {
+    let fits = |shift: &u32| bytes > 0 && bytes.is_multiple_of(1 << shift);
+    match [40, 30, 20, 10].into_iter().find(fits) {
+        Some(shift) => format!("{}{}", bytes >> shift, ["K", "M", "G", "T"][shift as usize / 10 - 1]),
+        None => bytes.to_string(),
+    }
+}
+
+/// A number of `least..=most`, in digits alone.
+pub fn number(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let number = digits.then(|| text.parse::<u64>().ok()).flatten();
+    number.filter(|n| (least..=most).contains(n)).ok_or_else(|| match most {
+        u64::MAX => format!("it must be a whole number of at least {least}"),
+        _ => format!("it must be a whole number from {least} to {most}"),
+    })
+}
+
+const UNITS: [(char, u64); 4] = [('d', 86400), ('h', 3600), ('m', 60), ('s', 1)];
+
+/// A duration above 0: a whole number and `s`, `m`, `h` or `d`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "it must be a whole number above 0 and a unit: 90s, 15m, 2h or 1d".to_owned();
+    let unit = UNITS.iter().find(|(unit, _)| text.ends_with(*unit)).ok_or_else(wrong)?;
+    let number = number(&text[..text.len() - 1], 1, u64::MAX).map_err(|_| wrong())?;
+    let seconds = number.checked_mul(unit.1).filter(|&seconds| u32::try_from(seconds).is_ok());
+    seconds.map(Duration::from_secs).ok_or_else(|| "it is longer than 100 years".to_owned())
+}
+
+/// A duration of whole seconds as [`duration`] reads it.
+pub fn show_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (unit, size) = UNITS.into_iter().find(|(_, size)| seconds.is_multiple_of(*size)).unwrap_or(('s', 1));
+    format!("{}{unit}", seconds / size)
+}
+
+/// A delimiter as [`delimiter`] reads it.
+pub fn show_delimiter(delimiter: &Delimiter) -> String {
+    let escaped = |byte: &u8| match byte {
+        b'\n' => "\\n".to_owned(),
+        b'\r' => "\\r".to_owned(),
+        b'\t' => "\\t".to_owned(),
+        b'\\' => "\\\\".to_owned(),
+        b' '..=b'~' => char::from(*byte).to_string(),
+        _ => format!("\\x{byte:02x}"),
+    };
+    delimiter.bytes().iter().map(escaped).collect()
+}
+
+fn unescape(text: &str) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        bytes.extend_from_slice(before.as_bytes());
+        let escape =
+            after.chars().next().ok_or("a lone \\ at the end; write \\\\ for the character itself")?;
+        let mut used = escape.len_utf8();
+        bytes.push(match escape {
+            'n' => b'\n',
+            'r' => b'\r',
+            't' => b'\t',
+            '0' => 0,
+            '\\' => b'\\',
+            'x' => {
+                used += 2;
+                let digits = after.get(1..3).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
+                let digits = digits.ok_or("\\x is followed by two hexadecimal digits")?;
+                u8::from_str_radix(digits, 16).map_err(|e| e.to_string())?
+            }
+            other => {
+                return Err(format!("\\{other} is not understood; known are \\n \\r \\t \\0 \\\\ \\xNN"));
+            }
+        });
+        rest = &after[used..];
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in
+            [("0", 0), ("7", 7), ("1K", 1024), ("3m", 3 << 20), ("2G", 2 << 30), ("1T", 1 << 40)]
+        {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for bad in
+            ["", "K", "-1", "+1", "1.5G", "1MB", "1 K", "99999999999999999999", "99999999999T", "1é", "é"]
+        {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+        assert!(nonzero_size("0").is_err());
+    }
+
+    #[test]
+    fn fractions_of_sizes() {
+        for (text, bytes) in [("7", 7), ("2G", 2 << 30), ("1.5G", 3 << 29), ("0.5k", 512), ("1.001K", 1025)] {
+            assert_eq!(fractional_size(text), Ok(bytes), "{text}");
+        }
+        for bad in [
+            "",
+            ".",
+            "1.",
+            "1.5",
+            ".5G",
+            "1.G",
+            "1.5X",
+            "1.5é",
+            "1.-5G",
+            "1.5.5G",
+            "1.1234567890G",
+            "99999999.9T",
+        ] {
+            assert!(fractional_size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (text, seconds) in [("90s", 90), ("15m", 900), ("2h", 7200), ("1d", 86400)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in
+            ["", "s", "0s", "90", "1.5h", "-1s", "1w", "9999999999d", "18446744073709551615d", "é", "1h30m"]
+        {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_read_again() {
+        for bytes in [0, 1, 1023, 1024, 1025, 3 << 20, 5 << 30, 7 << 40, u64::MAX] {
+            assert_eq!(size(&show_size(bytes)), Ok(bytes));
+        }
+        assert_eq!(show_size(128 << 20), "128M");
+        for seconds in [1, 59, 60, 3600, 3601, 86400 * 7] {
+            let length = Duration::from_secs(seconds);
+            assert_eq!(duration(&show_duration(length)), Ok(length));
+        }
+        let all: Vec<u8> = (0..=255).collect();
+        let all = Delimiter::new(&all).unwrap();
+        assert_eq!(delimiter(&show_delimiter(&all)), Ok(all));
+    }
+
+    #[test]
+    fn options_for_lines_have_no_meaning_elsewhere() {
+        let (bar, keep) = (delimiter("|").unwrap(), LineEnding::Keep);
+        assert!(matches!(record_format(FormatName::Lines, Some(&bar), LineEnding::Lf), Ok(Format::Lines(_))));
+        assert_eq!(record_format(FormatName::Bytes, None, keep), Ok(Format::Bytes));
+        assert_eq!(record_format(FormatName::Bytes, Some(&bar), keep), Err(ForLines::Delimiter));
+        assert_eq!(record_format(FormatName::Bytes, None, LineEnding::Lf), Err(ForLines::LineEnding));
+    }
+
+    #[test]
+    fn formats() {
+        assert_eq!(format("auto"), Ok(FormatName::Lines));
+        assert_eq!(format("fixed:4K"), Ok(FormatName::Fixed(NonZeroU64::new(4096).unwrap())));
+        assert!(format("fixed:0").is_err() && format("fixed:").is_err() && format("fixed:x").is_err());
+        assert!(format("line").unwrap_err().contains("'lines'"));
+        assert!(format("fixed").unwrap_err().contains("'fixed:N'"));
+        assert!(!format("tfrecord").unwrap_err().contains("did you mean"));
+    }
+
+    #[test]
+    fn escapes() {
+        assert_eq!(unescape(r"a\n\r\t\0\\\x7c|").unwrap(), b"a\n\r\t\0\\||");
+        assert_eq!(unescape("é").unwrap(), "é".as_bytes());
+        for bad in [r"\", r"\q", r"\x1", r"\xg0", r"\xé1", r"a\é"] {
+            assert!(unescape(bad).is_err(), "{bad}");
+        }
+        assert!(delimiter("").is_err());
+    }
+}
