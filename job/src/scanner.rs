@@ -136,6 +136,8 @@ mod tests {
         ];
         assert_eq!(scan(Channel::Stderr, chunks), [progress(0.5), progress(0.6), progress(0.75)]);
         assert_eq!(scan(Channel::Stderr, &[]), []);
+        let words = b"the reporter progress is good\nreporter progress:0.5\n";
+        assert_eq!(scan(Channel::Stderr, &[words]), [progress(0.5)], "a line is read from its beginning");
     }
 
     #[test]
