@@ -18,9 +18,40 @@ fn word(name: &'static str, words: &'static [&'static str]) -> impl Strategy<Val
     one(name, select(words).prop_map(str::to_owned))
 }
 
+/// Paths with all that has a meaning in them, most of them right.
+fn path(pieces: &'static [&'static str]) -> impl Strategy<Value = String> {
+    vec(select(pieces), 0..5).prop_map(|pieces| format!("p{}", pieces.concat()))
+}
+
+const IN_GLOBS: &[&str] = &[
+    "a",
+    "/b",
+    "é",
+    " ",
+    "\n",
+    ".",
+    "#x",
+    "#y",
+    "\\,",
+    ",c",
+    "{a,b}",
+    "{a\\,{b,c}}",
+    "\\{",
+    "\\\\d",
+    "\\}",
+    "}",
+    "*",
+];
+const IN_FILES: &[&str] = &["a", "/b", "é", " ", ".", "#x", "\\,", ",c", "\\\\d", "{", "}", "/", "\\"];
+const IN_OUTPUTS: &[&str] = &["a", "/b", "é", " ", ".", "#x", "#y/z", ",", "\\", "/../c"];
+
+/// Outputs at different places.
+fn apart(outputs: &[String]) -> Vec<String> {
+    outputs.iter().enumerate().map(|(i, output)| format!("/{i}{output}")).collect()
+}
+
 /// Settings of which most make a job.
 fn settings() -> impl Strategy<Value = Vec<Given>> {
-    let path = || r"[/a-c.#,{}\\* é\n-]{1,8}";
     let people = (
         one("name", "[a-z \"'é]{1,9}"),
         vec("[ -~é\n\t]{1,8}", 1..4).prop_map(|words| Some(("command", words))),
@@ -28,10 +59,10 @@ fn settings() -> impl Strategy<Value = Vec<Given>> {
         one("worker-memory", (1_u64 << 20..1 << 50).prop_map(|n| n.to_string())),
         one("worker-cores", (1..9_u32).prop_map(|n| n.to_string())),
         of(vec("[A-Z_][A-Z0-9_]{2,5}=[ -~é\n=]{0,8}", 0..3).prop_map(|env| ("env", env))),
-        of(vec(r"[/a-c.#,\\ é-]{1,8}", 0..3).prop_map(|files| ("files", files))),
+        of(vec(path(IN_FILES), 0..3).prop_map(|files| ("files", files))),
     );
     let records = (
-        vec(path(), 1..4).prop_map(|inputs| Some(("input", inputs))),
+        vec(path(IN_GLOBS), 1..4).prop_map(|inputs| Some(("input", inputs))),
         one("delimiter", r"[a-c|,]{1,3}|\\x[0-9a-f]{2}|\\n\\n"),
         word("line-ending", &["keep", "lf"]),
         one("split-size", "[1-9][0-9]{0,3}[KMGT]?"),
@@ -40,7 +71,9 @@ fn settings() -> impl Strategy<Value = Vec<Given>> {
         one("hdfs-timeout", (1..86400_u64).prop_map(|n| n.to_string())),
     );
     let ends = (
-        of(vec(r"[/a-c.#é]{1,6}", 0..3).prop_map(|outputs| ("output", outputs))),
+        of(vec(path(IN_OUTPUTS), 0..3)
+            .prop_map(|outputs| apart(&outputs))
+            .prop_map(|outputs| ("output", outputs))),
         one("max-restarts", any::<u32>().prop_map(|n| n.to_string())),
         word("early-exit", &["fail", "ok"]),
         word("on-restart", &["replay-all", "from-ack"]),

@@ -95,3 +95,14 @@ impl FromArgMatches for JobFlags {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use forebay_job::Job;
+
+    #[test]
+    fn a_job_waits_for_hdfs_as_long_as_a_feed() {
+        let job = Job::from_toml("input = ['a']\ncommand = ['c']").unwrap();
+        assert_eq!(job.hdfs_timeout, forebay_feeder::DEFAULT_HDFS_TIMEOUT);
+    }
+}
