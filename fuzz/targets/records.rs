@@ -15,10 +15,12 @@ const DELIMITERS: [&[u8]; 8] = [b"", b"\n", b"\n\n", b"ab", b"aba", b"aab", b"\r
 const BYTES: [&[u8]; 8] = [b"a", b"b", b"\n", b"\r", b"c", b"\r\n", b"ab", b"\xef\xbb\xbf"];
 /// From this byte on, the one before is repeated.
 const LONG_RUN: u8 = 248;
-const LONGEST: usize = 10_000;
+const LONGEST: usize = 6_000;
+/// A search's first chunk. Files may begin so that it ends within what follows.
+const CHUNK: usize = 4096;
 
-fn file(bytes: &[u8]) -> Vec<u8> {
-    let (mut file, mut last) = (Vec::new(), BYTES[0]);
+fn file(begin: usize, bytes: &[u8]) -> Vec<u8> {
+    let (mut file, mut last) = (vec![b'a'; begin], BYTES[0]);
     for byte in bytes {
         if *byte < LONG_RUN {
             last = BYTES[usize::from(byte % 8)];
@@ -72,13 +74,15 @@ fuzz_target!(|bytes: &[u8]| {
     let terminator =
         delimiter.map_or(Terminator::Any, |d| Terminator::Delimiter(Delimiter::new(d).expect("one")));
     let format = Format::Lines(terminator.clone());
-    let file = file(rest);
+    let cut = usize::from(u16::from_be_bytes([cut0, cut1]));
+    let begin = if which & 8 == 0 { 0 } else { cut % 1024 + CHUNK - 4 };
+    let file = file(begin, rest);
     let len = file.len();
 
-    // Splits of one size, each bound found from what the one before has found.
-    let size = (usize::from(u16::from_be_bytes([cut0, cut1])) % len.max(1)).max(len / 10).max(1);
+    // Splits of one size, each bound found from what the one before has found. Of many, the first.
+    let size = if begin > 0 { cut % 1024 + 1 } else { (cut % len.max(1)).max(len / 6).max(1) };
     let mut known = bound(&format, 0, &file, 0).offset;
-    for start in (0..len).step_by(size) {
+    for start in (0..len).step_by(size).take(6) {
         let end = len.min(start + size);
         let next = bound(&format, end as u64, &file, known);
         assert_eq!(next.offset, bound(&format, end as u64, &file, 0).offset, "known {known}");
