@@ -190,6 +190,14 @@ pub enum HdfsError {
         /// The last failure.
         last: String,
     },
+    /// The NameNode does not tell where a file's blocks lie.
+    #[error("cannot learn where the blocks of {path} lie: {why}")]
+    Locations {
+        /// Full address of the file.
+        path: String,
+        /// Why.
+        why: String,
+    },
     /// A task of the client ended without a word.
     #[error(
         "cannot read {path}: the HDFS client broke off; please report this with the log (FOREBAY_LOG=debug)"

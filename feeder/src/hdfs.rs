@@ -187,6 +187,16 @@ impl Cluster {
         }
     }
 
+    /// Where a file's blocks are, whether or not replicas of this host can be opened.
+    pub(crate) async fn blocks(&self, path: &str) -> Result<LocatedBlocks, HdfsError> {
+        let failed = |why: String| HdfsError::Locations { path: self.address(path), why };
+        let namenode = self.namenode.as_ref().ok_or_else(|| {
+            failed("the configuration does not allow to ask the NameNode; the log says why".to_owned())
+        })?;
+        let located = namenode.block_locations(path, 0, i64::MAX.cast_unsigned()).await;
+        located.map_err(|error| failed(error.to_string()))
+    }
+
     /// Opens replicas of this host.
     pub(crate) fn local(&self) -> &Local {
         &self.local

@@ -89,7 +89,7 @@ impl Plan {
     }
 
     /// The share's splits, in order. Made anew each time: there may be very many.
-    pub(crate) fn share(&self) -> impl Iterator<Item = Split> + use<'_> {
+    pub fn share(&self) -> impl Iterator<Item = Split> + use<'_> {
         splits(&self.lens).filter(|split| self.options.shard.owns(split.ordinal))
     }
 

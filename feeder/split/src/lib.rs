@@ -3,10 +3,12 @@
 //! Pure: no I/O, no clock. The same files, split size and shard give the same share everywhere, which is what
 //! lets several feeds of one input work without talking to each other.
 
+mod places;
 mod shard;
 mod span;
 mod table;
 
+pub use places::{HostShare, Replica, Stretch, hosts};
 pub use shard::{Shard, ShardError};
 pub use span::{Span, spans};
 pub use table::SplitTable;
