@@ -259,7 +259,7 @@ impl<'a> Delivery<'a> {
                     self.stored(&file, bytes).map_err(Dry::Halted)?;
                 }
                 Some(Item::Bytes(bytes)) => self.bytes(&bytes).map_err(Dry::Halted)?,
-                Some(Item::Local(piece)) => match self.local(&piece) {
+                Some(Item::Local(mut piece)) => match self.local(&mut piece, &mut source) {
                     Ok(()) => {}
                     Err(Stuck::Halted(halt)) => return Err(Dry::Halted(halt)),
                     Err(Stuck::BadReplica { at, error }) => source.go_around(&piece, at, &error),
@@ -338,9 +338,10 @@ impl<'a> Delivery<'a> {
     }
 
     /// A part of an HDFS replica of this host: verified, and moved without a copy unless its bytes have to be seen.
-    fn local(&mut self, piece: &LocalPiece) -> Result<(), Stuck> {
-        let files = piece.block.files();
-        let Range { start, end } = piece.bytes;
+    fn local(&mut self, piece: &mut LocalPiece, source: &mut Source<'_>) -> Result<(), Stuck> {
+        let block = piece.block.clone();
+        let files = block.files();
+        let Range { start, end } = piece.bytes.clone();
         let mut verifier = match self.verifier.take() {
             Some(verifier) => verifier,
             None => Verifier::new().map_err(|e| Halt::Failed(DeliveryError::Wait(e)))?,
@@ -352,7 +353,8 @@ impl<'a> Delivery<'a> {
         let through_memory = self.through_memory() || !fits;
         let (mut at, mut memory) = (start, Vec::new());
         while at < end {
-            if !piece.block.replica.is_valid() {
+            source.read_ahead(piece, at);
+            if !block.replica.is_valid() {
                 let gone = std::io::ErrorKind::StaleNetworkFileHandle.into();
                 return Err(bad(at, VerifyError::Read { file: "block", source: gone }));
             }

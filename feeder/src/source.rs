@@ -112,6 +112,13 @@ impl<'p> Source<'p> {
         }
     }
 
+    /// Has a piece read ahead from `at` in its block on, and what follows it.
+    pub(crate) fn read_ahead(&mut self, piece: &mut LocalPiece, at: u64) {
+        if let Open::Hdfs(ahead) = &mut self.open {
+            ahead.read_ahead(piece, at);
+        }
+    }
+
     /// Goes on with the rest of a local piece, from `at` in its block, over the network.
     pub(crate) fn go_around(&mut self, piece: &LocalPiece, at: u64, error: &VerifyError) {
         if let Open::Hdfs(ahead) = &mut self.open {

@@ -7,7 +7,9 @@
 
 mod file;
 mod place;
+mod readahead;
 
+use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
@@ -38,13 +40,16 @@ const CHUNK: u64 = 4 << 20;
 /// Files opened before they are needed, each with its locations and its first block.
 const OPEN_AHEAD: usize = 16;
 /// Messages between planner and delivery: bounds how many small files are fetched at once.
-const MESSAGES: usize = 48;
+const MESSAGES: usize = 32;
+/// Messages taken from the planner before they are needed, so that what they tell of can be read ahead.
+const FORESEEN: usize = 16;
 /// Packets of a chunk between fetch and delivery.
 const PACKETS: usize = 64;
 
 /// A run of ranges, fetched ahead.
 pub(crate) struct Ahead {
     messages: mpsc::Receiver<Message>,
+    foreseen: VecDeque<Message>,
     chunk: Option<Chunk>,
     wake: Arc<OwnedFd>,
     planner: JoinHandle<()>,
@@ -75,6 +80,9 @@ pub(crate) struct LocalPiece {
     /// Offsets in the block.
     pub(crate) bytes: Range<u64>,
     file: Arc<HdfsFile>,
+    verify: bool,
+    /// The kernel was asked for its beginning.
+    asked: bool,
 }
 
 struct Chunk {
@@ -101,7 +109,22 @@ impl Ahead {
         };
         let handle = first.cluster.handle().clone();
         let planner = handle.spawn(run(visits, format.clone(), sender, Arc::clone(meter), verify));
-        Ok(Self { messages, chunk: None, wake, planner, meter: Arc::clone(meter), corrupt: None })
+        let (foreseen, meter) = (VecDeque::new(), Arc::clone(meter));
+        Ok(Self { messages, foreseen, chunk: None, wake, planner, meter, corrupt: None })
+    }
+
+    /// A piece is being delivered, from `at` in its block on: has that and what follows read ahead.
+    pub(crate) fn read_ahead(&mut self, piece: &mut LocalPiece, at: u64) {
+        while self.foreseen.len() < FORESEEN
+            && let Ok(message) = self.messages.try_recv()
+        {
+            self.foreseen.push_back(message);
+        }
+        let following = self.foreseen.iter_mut().filter_map(|message| match message {
+            Message::Local(piece) => Some(piece),
+            _ => None,
+        });
+        readahead::advance(piece, at, following);
     }
 
     pub(crate) fn next(&mut self, watch: &Watch) -> Result<Option<Item>, Dry> {
@@ -121,7 +144,8 @@ impl Ahead {
                     Err(TryRecvError::Empty) => {}
                 }
             } else {
-                match self.messages.try_recv() {
+                let foreseen = self.foreseen.pop_front();
+                match foreseen.map_or_else(|| self.messages.try_recv(), Ok) {
                     Ok(Message::Begin(range)) => return Ok(Some(Item::Begin(range))),
                     Ok(Message::Chunk(chunk)) => {
                         self.chunk = Some(chunk);
@@ -141,7 +165,7 @@ impl Ahead {
 
     /// Gives the rest of a piece, from `at` in its block, over the network: its replica is not good.
     pub(crate) fn go_around(&mut self, piece: &LocalPiece, at: u64, error: &VerifyError) {
-        let LocalPiece { block, bytes, file } = piece;
+        let LocalPiece { block, bytes, file, .. } = piece;
         let reason = match error {
             _ if !block.replica.is_valid() || block.has_grown() => Remote::Invalidated,
             VerifyError::Mismatch { .. } | VerifyError::Short { .. } => Remote::Corrupt,
@@ -298,8 +322,9 @@ impl Planner {
                     Ok(block) => {
                         let at = block.located.offset;
                         let bytes = piece.start - at..piece.end - at;
-                        self.send(Message::Local(LocalPiece { block, bytes, file: Arc::clone(file) }))
-                            .await?;
+                        let (verify, file) = (file.verify(), Arc::clone(file));
+                        let piece = LocalPiece { block, bytes, verify, file, asked: false };
+                        self.send(Message::Local(piece)).await?;
                     }
                     Err(reason) => {
                         self.meter.remote(reason.as_str(), piece.end - piece.start);

@@ -69,6 +69,11 @@ impl HdfsFile {
         &self.path
     }
 
+    /// Whether what replicas of this host give is compared with its checksums.
+    pub(super) fn verify(&self) -> bool {
+        self.verify
+    }
+
     /// Cuts a range at the borders of blocks.
     pub(super) fn cut(&self, range: Range<u64>) -> Vec<(Range<u64>, Result<LocatedBlock, Remote>)> {
         let places = self.places();
