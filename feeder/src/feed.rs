@@ -350,6 +350,17 @@ impl<'a> Delivery<'a> {
         // Where the kernel grants only small pipes, a long chunk does not fit into one, and is checked in memory.
         let chunk = usize::try_from(files.header.bytes_per_checksum).unwrap_or(usize::MAX);
         let fits = !self.verify || verifier.can_check(chunk);
+        if !fits {
+            self.sink.note(format!(
+                "the kernel granted no pipe for more than {} bytes: replicas with checksum chunks of {chunk} bytes are checked in memory",
+                verifier.capacity(),
+            ));
+        } else if self.verify && verifier.is_small() {
+            self.sink.note(format!(
+                "the kernel granted only a small pipe: replicas are verified in stretches of {} bytes",
+                verifier.capacity(),
+            ));
+        }
         let through_memory = self.through_memory() || !fits;
         let (mut at, mut memory) = (start, Vec::new());
         while at < end {

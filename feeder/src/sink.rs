@@ -179,6 +179,13 @@ impl Sink {
         self.pipe_size
     }
 
+    /// Has the report say something, once.
+    pub(crate) fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
     /// What was done in another way than intended, and why.
     pub fn notes(&self) -> &[String] {
         &self.notes

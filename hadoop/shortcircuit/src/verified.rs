@@ -167,6 +167,16 @@ impl Verifier {
         })
     }
 
+    /// The longest stretch, in bytes.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The kernel has refused pipes of the size asked for.
+    pub fn is_small(&self) -> bool {
+        self.capacity < PIPE_SIZE - 2 * PAGE
+    }
+
     /// Chunks of this length can be checked: at least one fits into the pipe.
     pub fn can_check(&self, chunk: usize) -> bool {
         chunk <= self.capacity
