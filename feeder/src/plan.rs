@@ -59,6 +59,10 @@ pub(crate) enum Place {
 }
 
 impl PlannedFile {
+    pub(crate) fn is_on_hdfs(&self) -> bool {
+        matches!(self.place, Place::Hdfs(..))
+    }
+
     /// The path or address to show.
     pub(crate) fn name(&self) -> String {
         match &self.place {

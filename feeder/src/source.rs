@@ -63,9 +63,6 @@ impl From<SourceError> for Dry {
 /// Longest span of neighbouring splits that is read as one range.
 pub(crate) const LONGEST_SPAN: u64 = 64 << 20;
 
-/// Most tasks on HDFS that are fetched ahead as one run: bounds what a run of very many small splits takes.
-const LONGEST_RUN: usize = 16 << 10;
-
 /// The ranges of all tasks.
 pub(crate) struct Source<'p> {
     tasks: Tasks<'p>,
@@ -78,7 +75,7 @@ pub(crate) struct Source<'p> {
 enum Open<'p> {
     Nothing,
     Local(local::LocalRange<'p>),
-    /// A run of ranges on HDFS, fetched ahead.
+    /// Ranges on HDFS, fetched ahead.
     Hdfs(hdfs::Ahead),
 }
 
@@ -100,10 +97,17 @@ impl<'p> Source<'p> {
                     None if self.go_on_locally(watch)? => {}
                     None => self.open = Open::Nothing,
                 },
-                Open::Hdfs(ahead) => match ahead.next(watch)? {
-                    Some(item) => return Ok(Some(item)),
-                    None => self.open = Open::Nothing,
-                },
+                Open::Hdfs(ahead) => {
+                    while ahead.wants_more()
+                        && let Some(task) = self.tasks.next_if(PlannedFile::is_on_hdfs)
+                    {
+                        ahead.take(task);
+                    }
+                    match ahead.next(watch)? {
+                        Some(item) => return Ok(Some(item)),
+                        None => self.open = Open::Nothing,
+                    }
+                }
                 Open::Nothing => match self.tasks.next(watch)? {
                     Some(task) => self.open(task, watch, &admit)?,
                     None => return Ok(None),
@@ -132,15 +136,10 @@ impl<'p> Source<'p> {
         watch: &Watch,
         admit: &impl Fn(&str, &File) -> Result<(), DeliveryError>,
     ) -> Result<(), Dry> {
-        let on_hdfs = |file: &PlannedFile| matches!(file.place, Place::Hdfs(..));
-        if on_hdfs(&task.file) {
-            let mut run = vec![task];
-            while run.len() < LONGEST_RUN
-                && let Some(task) = self.tasks.next_if(on_hdfs)
-            {
-                run.push(task);
-            }
-            self.open = Open::Hdfs(hdfs::Ahead::start(run, self.format, self.meter, self.verify)?);
+        if let Place::Hdfs(cluster, _) = &task.file.place {
+            let cluster = Arc::clone(cluster);
+            let ahead = hdfs::Ahead::start(&cluster, task, self.format, self.meter, self.verify)?;
+            self.open = Open::Hdfs(ahead);
         } else {
             let file = local::LocalFile::open(&task.file, self.format)?;
             admit(&task.file.name(), file.file()).map_err(Dry::Refused)?;

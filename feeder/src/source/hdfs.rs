@@ -10,7 +10,6 @@ mod place;
 mod readahead;
 
 use std::collections::VecDeque;
-use std::io;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -21,14 +20,14 @@ use forebay_shortcircuit::VerifyError;
 use futures_util::{StreamExt, stream};
 use rustix::event::{EventfdFlags, PollFlags, eventfd};
 use tokio::sync::mpsc::{self, error::TryRecvError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use self::file::HdfsFile;
 pub(crate) use self::place::{Local, LocalBlock, Remote};
 use super::{Dry, Item, KnownBound, RecordRange, Task};
 use crate::hdfs::Cluster;
-use crate::plan::Place;
+use crate::plan::PlannedFile;
 use crate::sink::{Watch, wait_for};
 use crate::{HdfsError, Meter, SourceError};
 
@@ -39,6 +38,8 @@ const BUDGET: u32 = 24 << 20;
 const CHUNK: u64 = 4 << 20;
 /// Files opened before they are needed, each with its locations and its first block.
 const OPEN_AHEAD: usize = 16;
+/// Tasks taken before they are needed: enough to keep that many files open ahead.
+const TASKS_AHEAD: usize = 64;
 /// Messages between planner and delivery: bounds how many small files are fetched at once.
 const MESSAGES: usize = 32;
 /// Messages taken from the planner before they are needed, so that what they tell of can be read ahead.
@@ -46,8 +47,13 @@ const FORESEEN: usize = 16;
 /// Packets of a chunk between fetch and delivery.
 const PACKETS: usize = 64;
 
-/// A run of ranges, fetched ahead.
+/// Ranges fetched ahead. It is fed with tasks as long as there are any, and is over when it has none.
 pub(crate) struct Ahead {
+    visits: mpsc::Sender<Visit>,
+    /// Tasks taken whose end has not been handed out.
+    under_way: usize,
+    /// The file taken last: the next task is often of the same one.
+    last: Option<Arc<Opening>>,
     messages: mpsc::Receiver<Message>,
     foreseen: VecDeque<Message>,
     chunk: Option<Chunk>,
@@ -93,24 +99,51 @@ struct Chunk {
 }
 
 impl Ahead {
+    /// Starts with a task whose file is on this cluster.
     pub(crate) fn start(
-        tasks: Vec<Task>,
+        cluster: &Arc<Cluster>,
+        task: Task,
         format: &Format,
         meter: &Arc<Meter>,
         verify: bool,
     ) -> Result<Self, SourceError> {
-        let visits = visits(tasks);
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|e| SourceError::Hdfs(HdfsError::Runtime(e.into())))?;
         let wake = Arc::new(wake);
         let (sender, messages) = waking(MESSAGES, &wake);
-        let Some(first) = visits.first() else {
-            return Err(SourceError::Hdfs(HdfsError::Runtime(io::ErrorKind::NotFound.into())));
+        let (visits, taken) = mpsc::channel(TASKS_AHEAD);
+        let planner = cluster.handle().spawn(run(taken, format.clone(), sender, Arc::clone(meter), verify));
+        let mut ahead = Self {
+            visits,
+            under_way: 0,
+            last: None,
+            messages,
+            foreseen: VecDeque::new(),
+            chunk: None,
+            wake,
+            planner,
+            meter: Arc::clone(meter),
+            corrupt: None,
         };
-        let handle = first.cluster.handle().clone();
-        let planner = handle.spawn(run(visits, format.clone(), sender, Arc::clone(meter), verify));
-        let (foreseen, meter) = (VecDeque::new(), Arc::clone(meter));
-        Ok(Self { messages, foreseen, chunk: None, wake, planner, meter, corrupt: None })
+        ahead.take(task);
+        Ok(ahead)
+    }
+
+    /// Whether it is to be given more tasks, if there are any.
+    pub(crate) fn wants_more(&self) -> bool {
+        self.under_way < TASKS_AHEAD
+    }
+
+    /// Takes a task, behind all others.
+    pub(crate) fn take(&mut self, task: Task) {
+        let opening = match self.last.take() {
+            Some(last) if Arc::ptr_eq(&last.file, &task.file) => last,
+            _ => Arc::new(Opening { file: Arc::clone(&task.file), opened: OnceCell::new() }),
+        };
+        self.last = Some(Arc::clone(&opening));
+        self.under_way += 1;
+        // There is room for all that are under way. If the planner has gone, it has said why.
+        let _ = self.visits.try_send(Visit { task, opening });
     }
 
     /// A piece is being delivered, from `at` in its block on: has that and what follows read ahead.
@@ -143,6 +176,8 @@ impl Ahead {
                     Err(TryRecvError::Disconnected) => return Err(broken(&chunk.name).into()),
                     Err(TryRecvError::Empty) => {}
                 }
+            } else if self.under_way == 0 {
+                return Ok(None);
             } else {
                 let foreseen = self.foreseen.pop_front();
                 match foreseen.map_or_else(|| self.messages.try_recv(), Ok) {
@@ -152,9 +187,12 @@ impl Ahead {
                         continue;
                     }
                     Ok(Message::Local(piece)) => return Ok(Some(Item::Local(piece))),
-                    Ok(Message::End) => return Ok(Some(Item::End)),
+                    Ok(Message::End) => {
+                        self.under_way -= 1;
+                        return Ok(Some(Item::End));
+                    }
                     Ok(Message::Failed(error)) => return Err(error.into()),
-                    Err(TryRecvError::Disconnected) => return Ok(None),
+                    Err(TryRecvError::Disconnected) => return Err(broken("a file on HDFS").into()),
                     Err(TryRecvError::Empty) => {}
                 }
             }
@@ -250,39 +288,49 @@ impl<T> Drop for Waking<T> {
 /// The feed has ended; nothing more is wanted.
 pub(crate) struct Gone;
 
-/// The tasks of one file that follow each other.
-pub(crate) struct Visit {
-    cluster: Arc<Cluster>,
-    path: String,
-    len: u64,
-    tasks: Vec<Task>,
+/// A file that some tasks need, opened for the first of them.
+struct Opening {
+    file: Arc<PlannedFile>,
+    opened: OnceCell<Arc<HdfsFile>>,
 }
 
-fn visits(tasks: Vec<Task>) -> Vec<Visit> {
-    let mut visits: Vec<Visit> = Vec::new();
-    for task in tasks {
-        let Place::Hdfs(cluster, path) = &task.file.place else { continue };
-        match visits.last_mut() {
-            Some(visit) if Arc::ptr_eq(&visit.tasks[0].file, &task.file) => visit.tasks.push(task),
-            _ => visits.push(Visit {
-                cluster: Arc::clone(cluster),
-                path: path.clone(),
-                len: task.file.len,
-                tasks: vec![task],
-            }),
+/// A task, and the file that it needs.
+struct Visit {
+    task: Task,
+    opening: Arc<Opening>,
+}
+
+impl Visit {
+    /// Opens the file, and the task's first block while those before it are still being read: of small files there
+    /// is no other.
+    async fn open(self, verify: bool) -> Result<(Arc<HdfsFile>, Task), SourceError> {
+        let Self { task, opening } = self;
+        let open = || HdfsFile::open(&opening.file, verify);
+        let file = opening.opened.get_or_try_init(async || open().await.map(Arc::new)).await?;
+        let first = task.span.start;
+        if let Some((_, place)) = file.cut(first..first + 1).pop() {
+            let _ = file.place(place).await;
         }
+        Ok((Arc::clone(file), task))
     }
-    visits
 }
 
-/// Plans and starts the fetches of all visits, in order.
-async fn run(visits: Vec<Visit>, format: Format, messages: Waking<Message>, meter: Arc<Meter>, verify: bool) {
-    let mut files =
-        stream::iter(visits).map(|visit| tokio::spawn(HdfsFile::open(visit, verify))).buffered(OPEN_AHEAD);
-    let planner = Planner { format, messages, budget: Arc::new(Semaphore::new(BUDGET as usize)), meter };
-    while let Some(opened) = files.next().await {
-        let outcome = match opened {
-            Ok(Ok((file, tasks))) => planner.read_file(&Arc::new(file), tasks).await,
+/// Plans and starts the fetches of all tasks, in order.
+async fn run(
+    visits: mpsc::Receiver<Visit>,
+    format: Format,
+    messages: Waking<Message>,
+    meter: Arc<Meter>,
+    verify: bool,
+) {
+    let visits = stream::unfold(visits, async |mut visits| visits.recv().await.map(|visit| (visit, visits)));
+    let opened = visits.map(|visit| tokio::spawn(visit.open(verify))).buffered(OPEN_AHEAD);
+    let mut opened = std::pin::pin!(opened);
+    let budget = Arc::new(Semaphore::new(BUDGET as usize));
+    let mut planner = Planner { format, messages, budget, meter, known: None };
+    while let Some(visit) = opened.next().await {
+        let outcome = match visit {
+            Ok(Ok((file, task))) => planner.read(&file, task).await,
             Ok(Err(error)) => Err(Some(error)),
             Err(_) => Err(Some(broken("a file on HDFS"))),
         };
@@ -297,44 +345,45 @@ async fn run(visits: Vec<Visit>, format: Format, messages: Waking<Message>, mete
     }
 }
 
-/// What all files of a run share.
+/// What all tasks share.
 struct Planner {
     format: Format,
     messages: Waking<Message>,
     budget: Arc<Semaphore>,
     meter: Arc<Meter>,
+    /// The last bound found, and in which file.
+    known: Option<(Arc<HdfsFile>, KnownBound)>,
 }
 
 /// Why planning goes no further; `None`: nothing more is wanted.
 type Over = Option<SourceError>;
 
 impl Planner {
-    /// Bounds each task, opens its local blocks and starts the fetches of the others.
-    async fn read_file(&self, file: &Arc<HdfsFile>, tasks: Vec<Task>) -> Result<(), Over> {
-        let mut known = KnownBound::default();
-        for task in tasks {
-            let range = file.range(&self.format, task, &mut known).await?;
-            let bytes = range.bytes.clone();
-            self.send(Message::Begin(range)).await?;
-            // One by one: many blocks opened ahead are many descriptors, and the queue bounds them.
-            for (piece, place) in file.cut(bytes) {
-                match file.place(place).await {
-                    Ok(block) => {
-                        let at = block.located.offset;
-                        let bytes = piece.start - at..piece.end - at;
-                        let (verify, file) = (file.verify(), Arc::clone(file));
-                        let piece = LocalPiece { block, bytes, verify, file, asked: false };
-                        self.send(Message::Local(piece)).await?;
-                    }
-                    Err(reason) => {
-                        self.meter.remote(reason.as_str(), piece.end - piece.start);
-                        self.fetch(file, piece).await?;
-                    }
+    /// Bounds a task, opens its local blocks and starts the fetches of the others.
+    async fn read(&mut self, file: &Arc<HdfsFile>, task: Task) -> Result<(), Over> {
+        let known = self.known.take().filter(|(of, _)| Arc::ptr_eq(of, file));
+        let mut known = known.map_or_else(KnownBound::default, |(_, known)| known);
+        let range = file.range(&self.format, task, &mut known).await?;
+        self.known = Some((Arc::clone(file), known));
+        let bytes = range.bytes.clone();
+        self.send(Message::Begin(range)).await?;
+        // One by one: many blocks opened ahead are many descriptors, and the queue bounds them.
+        for (piece, place) in file.cut(bytes) {
+            match file.place(place).await {
+                Ok(block) => {
+                    let at = block.located.offset;
+                    let bytes = piece.start - at..piece.end - at;
+                    let (verify, file) = (file.verify(), Arc::clone(file));
+                    let piece = LocalPiece { block, bytes, verify, file, asked: false };
+                    self.send(Message::Local(piece)).await?;
+                }
+                Err(reason) => {
+                    self.meter.remote(reason.as_str(), piece.end - piece.start);
+                    self.fetch(file, piece).await?;
                 }
             }
-            self.send(Message::End).await?;
         }
-        Ok(())
+        self.send(Message::End).await
     }
 
     /// Starts the fetches of a range, each when the budget has room for it.

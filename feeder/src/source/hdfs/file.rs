@@ -14,9 +14,10 @@ use hdfs_native::file::FileReader;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use super::Waking;
 use super::place::{LocalBlock, Places, Remote};
-use super::{Visit, Waking};
 use crate::hdfs::Cluster;
+use crate::plan::{Place, PlannedFile};
 use crate::source::{KnownBound, RecordRange, Task, ending};
 use crate::{HdfsError, SourceError};
 
@@ -32,8 +33,11 @@ pub(crate) struct HdfsFile {
 }
 
 impl HdfsFile {
-    pub(super) async fn open(visit: Visit, verify: bool) -> Result<(Self, Vec<Task>), SourceError> {
-        let Visit { cluster, path, len, tasks } = visit;
+    pub(super) async fn open(planned: &PlannedFile, verify: bool) -> Result<Self, SourceError> {
+        let Place::Hdfs(cluster, path) = &planned.place else {
+            return Err(super::broken(&planned.name()));
+        };
+        let (cluster, path, len) = (Arc::clone(cluster), path.clone(), planned.len);
         let places = std::sync::Mutex::new(Arc::new(Places::nowhere(Remote::NoLocations)));
         let file = Self { cluster, path, len, places, reader: Mutex::default(), verify };
         let mut located = file.cluster.locations(&file.path).await;
@@ -49,12 +53,7 @@ impl HdfsFile {
             };
         }
         file.set_places(located.map_or_else(Places::nowhere, Places::new));
-        // Its first block, too, while the files before it are still being read: of small files there is no other.
-        let first = tasks.first().map(|task| task.span.start..task.span.start + 1);
-        if let Some((_, place)) = first.and_then(|first| file.cut(first).pop()) {
-            let _ = file.place(place).await;
-        }
-        Ok((file, tasks))
+        Ok(file)
     }
 
     pub(crate) fn name(&self) -> String {
