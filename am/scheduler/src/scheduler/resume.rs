@@ -116,8 +116,11 @@ fn read(
                 }
                 next.map_or(Ok(()), |next| ledger.restore_skip(next)).map_err(wrong_unit)?;
             }
+            // Also twice: when it ended well under `from-ack`, and when its output could not be staged then.
             LedgerRecord::Returned { attempt, again } => {
-                found.held_by(at, attempt)?;
+                if !found.started.contains(&attempt) || found.done.contains(&attempt) {
+                    return Err(ResumeError::Attempt { at, attempt });
+                }
                 for range in again {
                     ledger.restore_again(range);
                 }

@@ -1,0 +1,152 @@
+//! What 100,000 splits and 1,000 workers cost: time of each call, bytes of memory. Prints figures, checks nothing.
+//!
+//! `cargo run --release -p forebay-scheduler --example many_splits [SPLITS [EPOCHS [WORKERS]]]`
+#![expect(clippy::print_stdout, reason = "it prints")]
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use forebay_scheduler::{
+    Ack, Action, Attempt, Begin, Config, End, Event, Lease, OnRestart, Position, Scheduler, Skipped,
+};
+
+/// Bytes and records of every split.
+const SPLIT: (u64, u64) = (128 << 20, 1_000_000);
+/// Splits per lease.
+const AHEAD: usize = 2;
+
+struct Agent {
+    attempt: Attempt,
+    queue: VecDeque<u64>,
+    begun: u64,
+    at_end: bool,
+}
+
+#[derive(Default)]
+struct Cost {
+    calls: u32,
+    sum: Duration,
+    longest: Duration,
+}
+
+impl Cost {
+    fn of<T>(&mut self, call: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = call();
+        let took = start.elapsed();
+        self.calls += 1;
+        self.sum += took;
+        self.longest = self.longest.max(took);
+        result
+    }
+
+    fn print(&self, what: &str) {
+        let mean = self.sum.as_secs_f64() * 1e6 / f64::from(self.calls.max(1));
+        let longest = self.longest.as_secs_f64() * 1e6;
+        println!("  {what:<28} {:>9} calls, mean {mean:>8.2} us, longest {longest:>10.1} us", self.calls);
+    }
+}
+
+/// Resident bytes of this process.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse().ok())
+        .map_or(0, |kb: u64| kb << 10)
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).map_while(|argument| argument.parse::<u64>().ok());
+    let splits = arguments.next().unwrap_or(100_000);
+    let epochs = arguments.next().unwrap_or(1);
+    let workers = arguments.next().and_then(|n| u32::try_from(n).ok()).unwrap_or(1000);
+    match arguments.next() {
+        // A process each, so that none gets the memory that another has freed.
+        None => {
+            for case in 0..3u64 {
+                let given = [splits, epochs, u64::from(workers), case].map(|n| n.to_string());
+                let child = std::env::current_exe()
+                    .and_then(|me| std::process::Command::new(me).args(given).status());
+                if let Err(error) = child {
+                    println!("cannot start this program again: {error}");
+                }
+            }
+        }
+        Some(0) => run(splits, epochs, workers, OnRestart::ReplayAll, true),
+        Some(1) => run(splits, epochs, workers, OnRestart::FromAck, true),
+        Some(_) => run(splits, epochs, workers, OnRestart::FromAck, false),
+    }
+}
+
+fn run(splits: u64, epochs: u64, workers: u32, on_restart: OnRestart, acks: bool) {
+    println!("{splits} splits in {epochs} epochs, {workers} workers, {on_restart:?}, acknowledging: {acks}");
+    let before = resident();
+    let config = Config { on_restart, ..Config::new("job_1", workers, splits, epochs) };
+    let Ok(mut scheduler) = Scheduler::new(config) else { return };
+    let now = Duration::ZERO;
+    let (mut lease, mut heartbeat, mut other, mut view) =
+        (Cost::default(), Cost::default(), Cost::default(), Cost::default());
+    other.of(|| scheduler.handle(now, Event::Start));
+    let mut agents: Vec<_> = (0..workers)
+        .map(|index| Agent {
+            attempt: Attempt { index, number: 1 },
+            queue: VecDeque::new(),
+            begun: 0,
+            at_end: false,
+        })
+        .collect();
+    for agent in &agents {
+        other.of(|| scheduler.handle(now, Event::Registered(agent.attempt)));
+    }
+    let mut most = 0;
+    while agents.iter().any(|agent| !agent.at_end) {
+        for agent in &mut agents {
+            match lease.of(|| scheduler.lease(now, agent.attempt, AHEAD)) {
+                Lease::Granted(granted) => agent.queue.extend(granted.iter().map(|granted| granted.unit)),
+                _ => agent.at_end = true,
+            }
+            let position = feed(agent, acks);
+            heartbeat.of(|| scheduler.handle(now, Event::Heartbeat(agent.attempt, position)));
+        }
+        most = most.max(resident());
+    }
+    view.of(|| scheduler.view());
+    println!("  memory when all is fed: {:.1} MiB", (resident().max(most) - before) as f64 / 1048576.0);
+    // One worker dies and another attempt is fed what it had.
+    let dead = agents[0].attempt;
+    let position = Some(Position::of_journal(Vec::new(), None));
+    other
+        .of(|| scheduler.handle(now, Event::ContainerEnded { attempt: dead, how: End::Signal(9), position }));
+    let later = Duration::from_secs(1);
+    other.of(|| scheduler.handle(later, Event::Tick));
+    agents[0] =
+        Agent { attempt: Attempt { index: 0, number: 2 }, queue: VecDeque::new(), begun: 0, at_end: false };
+    other.of(|| scheduler.handle(later, Event::Registered(agents[0].attempt)));
+    while let Lease::Granted(granted) = lease.of(|| scheduler.lease(later, agents[0].attempt, AHEAD)) {
+        agents[0].queue.extend(granted.iter().map(|granted| granted.unit));
+    }
+    let mut committed = false;
+    for agent in &mut agents {
+        let position = Position { complete: true, ..feed(agent, acks) };
+        let (attempt, status) = (agent.attempt, 0);
+        other.of(|| scheduler.handle(later, Event::Exited { attempt, status, position }));
+        let actions = other.of(|| scheduler.handle(later, Event::Staged { attempt }));
+        committed |= actions.iter().any(|action| matches!(action, Action::Commit(_)));
+    }
+    lease.print("lease of 2");
+    heartbeat.print("heartbeat");
+    view.print("view");
+    other.print("other events");
+    println!("  all delivered: {committed}");
+}
+
+/// The agent feeds all it has.
+fn feed(agent: &mut Agent, acks: bool) -> Position {
+    let skipped = Skipped::default();
+    let begin = |(at, unit): (u64, u64)| Begin { unit, bytes: at * SPLIT.0, records: at * SPLIT.1, skipped };
+    let begins: Vec<_> = (agent.begun..).zip(agent.queue.drain(..)).map(begin).collect();
+    agent.begun += begins.len() as u64;
+    let (delivered, delivered_records) = (agent.begun * SPLIT.0, agent.begun * SPLIT.1);
+    let ack = acks.then_some(Ack::Records(delivered_records.saturating_sub(SPLIT.1 / 2)));
+    Position { begins, delivered, delivered_records, consumed: delivered, whole: true, complete: false, ack }
+}
