@@ -60,7 +60,8 @@ pub struct Config {
     pub max_restarts: u32,
     /// From asking for a container to its agent's registration.
     pub register_deadline: Duration,
-    /// Between two signs of life of an agent.
+    /// Between two signs of life of an agent. A tick that comes later than half of it after it was due is not held against
+    /// the agents.
     pub heartbeat_deadline: Duration,
     /// From asking a container to end until asking again.
     pub end_deadline: Duration,

@@ -61,7 +61,7 @@ pub enum LedgerRecord {
         attempts: Vec<Attempt>,
     },
     /// The output is committed.
-    Committed,
+    Committed {},
     /// The job failed and its staged output is about to be removed: it cannot be resumed.
     Aborted {
         /// Why it failed.

@@ -1,4 +1,10 @@
 //! Every way in which an attempt or a job ends, one at a time.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::single_range_in_vec_init,
+    reason = "helpers of tests; records hold lists of ranges"
+)]
 
 use core::time::Duration;
 
@@ -252,6 +258,18 @@ fn a_hanging_agent_is_ended_and_its_worker_starts_again() {
     assert_eq!(job.told()[0].split(';').next(), Some("worker 0 (attempt 1) was not heard of for 30 s"));
     job.again(A2);
     assert_eq!(job.lease(A2, 5), [0, 1]);
+}
+
+#[test]
+fn agents_are_not_blamed_for_a_silence_of_the_master() {
+    let mut job = Job::new(config(1, 1));
+    // It was stopped for an hour; what the agent said meanwhile lies in a queue.
+    job.now = 3600 * SECOND;
+    job.tell(Event::Tick);
+    assert_eq!(job.actions, []);
+    job.tick();
+    assert_eq!(job.now, 3615 * SECOND);
+    assert_eq!(job.actions, [Action::EndContainer(A, "it was not heard of for 30 s".into())]);
 }
 
 #[test]

@@ -33,8 +33,9 @@ impl Scheduler {
     }
 
     pub(super) fn tick(&mut self, now: Duration, out: &mut Vec<Action>) {
-        if self.wake_at().is_none_or(|due| now < due) {
-            return;
+        let Some(late) = self.wake_at().and_then(|due| now.checked_sub(due)) else { return };
+        if late > self.config.heartbeat_deadline / 2 {
+            self.was_away(now);
         }
         if self.phase == Phase::Running && self.config.job_timeout.is_some_and(|timeout| now >= timeout) {
             let seconds = self.config.job_timeout.unwrap_or_default().as_secs_f64();
@@ -44,6 +45,21 @@ impl Scheduler {
         for place in 0..self.workers.len() {
             if self.due(&self.workers[place].state).is_some_and(|due| now >= due) {
                 self.overdue(now, place, out);
+            }
+        }
+    }
+
+    /// The caller itself was away, stopped or starved: what agents said meanwhile is yet to be heard, so none is blamed for
+    /// silence before it had half of its time again.
+    fn was_away(&mut self, now: Duration) {
+        let half = self.config.heartbeat_deadline / 2;
+        for worker in &mut self.workers {
+            match &mut worker.state {
+                State::Running { heard } | State::Staging { heard } => {
+                    *heard = (*heard).max(now.saturating_sub(half));
+                }
+                State::Starting { deadline } => *deadline = (*deadline).max(now.saturating_add(half)),
+                _ => {}
             }
         }
     }

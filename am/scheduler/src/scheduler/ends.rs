@@ -193,7 +193,7 @@ impl Scheduler {
 
     pub(super) fn committed(&mut self, now: Duration, out: &mut Vec<Action>) {
         if self.phase == Phase::Committing {
-            out.push(Action::Record(LedgerRecord::Committed));
+            out.push(Action::Record(LedgerRecord::Committed {}));
             self.end_job(now, Verdict::Succeeded, out);
         }
     }

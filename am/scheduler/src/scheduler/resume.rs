@@ -138,7 +138,7 @@ fn read(
                 }
             }
             LedgerRecord::CommitBegun { attempts } => found.commit = Some(Commit::Begun(attempts)),
-            LedgerRecord::Committed => found.commit = Some(Commit::Over),
+            LedgerRecord::Committed {} => found.commit = Some(Commit::Over),
             LedgerRecord::Aborted { why } => return Err(ResumeError::Aborted { why }),
         }
     }

@@ -1,6 +1,6 @@
 //! A small world around a scheduler: agents that feed bytes of made-up units, workers that read, acknowledge, exit, die or hang, an
 //! application master that is killed between any two actions and goes on from its records.
-#![allow(dead_code, clippy::unwrap_used, reason = "shared by several test programs; helpers of tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -50,6 +50,7 @@ pub(crate) enum Worker {
 
 /// One attempt, from its container's start to whatever becomes of it.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is independent")]
 pub(crate) struct Agent {
     pub(crate) attempt: Attempt,
     pub(crate) container: bool,
@@ -112,11 +113,15 @@ impl Agent {
             let Some(Granted { unit, skip }) = self.queue.pop_front() else { return };
             let skipped = skipped(unit, skip);
             // Records are counted when they are whole.
-            let records = self.records_by(self.delivered);
-            self.begins.push(Begin { unit, bytes: self.delivered, records, skipped });
+            self.begins.push(Begin {
+                unit,
+                bytes: self.delivered,
+                records: self.records_by(self.delivered),
+                skipped,
+            });
             self.rest = bytes_of(unit) - skipped.bytes;
             let mut end = 0;
-            for length in records_of(unit) {
+            for length in records(unit) {
                 end += length;
                 if end > skipped.bytes {
                     self.record_ends.push(self.delivered + end - skipped.bytes);
@@ -143,9 +148,8 @@ impl Agent {
 
     fn acked_bytes(&self) -> u64 {
         match self.ack {
-            None => 0,
+            None | Some(Ack::Records(0)) => 0,
             Some(Ack::Bytes(n)) => n,
-            Some(Ack::Records(0)) => 0,
             Some(Ack::Records(n)) => self.record_ends[usize::try_from(n).unwrap() - 1],
         }
     }
@@ -158,10 +162,6 @@ impl Agent {
         });
         parts.collect()
     }
-}
-
-fn records_of(unit: u64) -> Vec<u64> {
-    records(unit)
 }
 
 /// What may happen next.
@@ -364,7 +364,7 @@ impl World {
             },
             Op::Deliver(n) if feeds => agent.deliver(n),
             Op::Consume(n) if agent.worker == Worker::Alive => {
-                agent.consumed = (agent.consumed + n).min(agent.delivered)
+                agent.consumed = (agent.consumed + n).min(agent.delivered);
             }
             Op::AckBytes(behind) if agent.worker == Worker::Alive => {
                 let bytes = agent.consumed.saturating_sub(behind).max(agent.acked_bytes());
@@ -389,10 +389,10 @@ impl World {
                 self.tell(Event::ContainerEnded { attempt: stale, how: End::Exit(0), position: None });
             }
             Op::ExitWell if agent.worker == Worker::Alive && agent.registered => {
-                agent.worker = Worker::Exited(0)
+                agent.worker = Worker::Exited(0);
             }
             Op::ExitBadly if agent.worker == Worker::Alive && agent.registered => {
-                agent.worker = Worker::Exited(1)
+                agent.worker = Worker::Exited(1);
             }
             Op::SayExit if speaks => {
                 if let Worker::Exited(status) = agent.worker {
@@ -440,7 +440,7 @@ impl World {
         self.dies_after = Some(after);
         match self.pick(who) {
             Some(attempt) if self.agents[&attempt].worker == Worker::Gone => {
-                self.of_agent(attempt, Op::Staged)
+                self.of_agent(attempt, Op::Staged);
             }
             Some(attempt) if matches!(self.agents[&attempt].worker, Worker::Exited(_)) => {
                 self.of_agent(attempt, Op::SayExit);
