@@ -111,7 +111,7 @@ fn run(splits: u64, epochs: u64, workers: u32, on_restart: OnRestart, acks: bool
         most = most.max(resident());
     }
     view.of(|| scheduler.view());
-    println!("  memory when all is fed: {:.1} MiB", (resident().max(most) - before) as f64 / 1048576.0);
+    println!("  memory when all is fed: {:.1} MiB", (resident().max(most) - before) as f64 / 1_048_576.0);
     // One worker dies and another attempt is fed what it had.
     let dead = agents[0].attempt;
     let position = Some(Position::of_journal(Vec::new(), None));
