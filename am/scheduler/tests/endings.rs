@@ -206,6 +206,9 @@ fn a_worker_killed_while_starting_or_staging_starts_again() {
     assert_eq!(job.lease(third, 3), [0, 1, 2]);
     job.exited(third, 0, complete(&[0, 1, 2]));
     assert_eq!(job.scheduler.orders(third), Orders::Stage);
+    // Said twice, it is no news.
+    job.exited(third, 0, complete(&[0, 1, 2]));
+    assert_eq!((&job.actions[..], job.scheduler.orders(third)), (&[][..], Orders::Stage));
     job.killed(third, None);
     assert!(job.actions.contains(&Action::DiscardOutput(third)));
     assert_eq!(job.records(), [LedgerRecord::Returned { attempt: third, again: vec![0..3] }]);

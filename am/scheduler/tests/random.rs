@@ -8,7 +8,9 @@ use world::{Op, World};
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        6 => Just(Op::Register),
+        14 => Just(Op::Register),
+        20 => (1usize..4, 0u64..20, 0u64..20)
+            .prop_map(|(max, deliver, consume)| Op::Feed { max, deliver, consume }),
         8 => (1usize..4).prop_map(Op::Lease),
         10 => (1u64..12).prop_map(Op::Deliver),
         10 => (1u64..12).prop_map(Op::Consume),
@@ -33,7 +35,7 @@ fn op() -> impl Strategy<Value = Op> {
 
 fn ops_with_masters() -> impl Strategy<Value = Vec<(usize, Op)>> {
     let op = prop_oneof![
-        60 => op(),
+        100 => op(),
         1 => (0usize..6, 1u32..4).prop_map(|(after, workers)| Op::KillMaster { after, workers }),
         1 => Just(Op::Stop),
         1 => Just(Op::CommitFails),
@@ -42,7 +44,7 @@ fn ops_with_masters() -> impl Strategy<Value = Vec<(usize, Op)>> {
 }
 
 fn config() -> impl Strategy<Value = Config> {
-    (1u32..4, 0u64..8, 1u64..3, 1u32..12, any::<bool>()).prop_map(
+    (1u32..4, 0u64..9, 1u64..3, 1u32..12, any::<bool>()).prop_map(
         |(workers, splits, epochs, restarts, fail)| Config {
             max_restarts: restarts,
             early_exit: if fail { EarlyExit::Fail } else { EarlyExit::Ok },

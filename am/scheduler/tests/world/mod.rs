@@ -170,6 +170,12 @@ pub(crate) enum Op {
     Register,
     Lease(usize),
     Deliver(u64),
+    /// Lease, deliver, consume, tell.
+    Feed {
+        max: usize,
+        deliver: u64,
+        consume: u64,
+    },
     Consume(u64),
     AckBytes(u64),
     AckRecords(u64),
@@ -179,7 +185,9 @@ pub(crate) enum Op {
     ExitBadly,
     SayExit,
     Fail,
-    KillAgent { known: bool },
+    KillAgent {
+        known: bool,
+    },
     Hang,
     Staged,
     StageFailed,
@@ -188,7 +196,10 @@ pub(crate) enum Op {
     Wake,
     Repeat,
     Stop,
-    KillMaster { after: usize, workers: u32 },
+    KillMaster {
+        after: usize,
+        workers: u32,
+    },
     CommitFails,
 }
 
@@ -304,6 +315,10 @@ impl World {
     }
 
     pub(crate) fn step(&mut self, who: usize, op: Op) {
+        if matches!(self.verdict, Some(Verdict::Stopped { .. } | Verdict::CommitFailed { .. })) {
+            self.check();
+            self.resume(self.config.workers);
+        }
         match op {
             Op::Pass(ms) => {
                 self.now += Duration::from_millis(ms);
@@ -362,6 +377,11 @@ impl World {
                 Lease::EndOfInput => agent.end = true,
                 Lease::Refused(_) => agent.worker = Worker::Exited(143),
             },
+            Op::Feed { max, deliver, consume } => {
+                for op in [Op::Lease(max), Op::Deliver(deliver), Op::Consume(consume), Op::Heartbeat] {
+                    self.of_agent(attempt, op);
+                }
+            }
             Op::Deliver(n) if feeds => agent.deliver(n),
             Op::Consume(n) if agent.worker == Worker::Alive => {
                 agent.consumed = (agent.consumed + n).min(agent.delivered);
