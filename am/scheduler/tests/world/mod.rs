@@ -1,6 +1,6 @@
 //! A small world around a scheduler: agents that feed bytes of made-up units, workers that read, acknowledge, exit, die or hang, an
 //! application master that is killed between any two actions and goes on from its records.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::too_many_lines, reason = "helpers of tests")]
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
