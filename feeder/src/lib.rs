@@ -8,6 +8,7 @@
 
 mod checksum;
 mod delivered;
+mod delivery;
 mod error;
 mod feed;
 mod hdfs;
