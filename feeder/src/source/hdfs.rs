@@ -301,17 +301,20 @@ struct Visit {
 }
 
 impl Visit {
-    /// Opens the file, and the task's first block while those before it are still being read: of small files there
-    /// is no other.
+    /// Opens the file if no task before has, and then its first block, too, while those before it are still being read:
+    /// of small files there is no other.
     async fn open(self, verify: bool) -> Result<(Arc<HdfsFile>, Task), SourceError> {
         let Self { task, opening } = self;
-        let open = || HdfsFile::open(&opening.file, verify);
-        let file = opening.opened.get_or_try_init(async || open().await.map(Arc::new)).await?;
-        let first = task.span.start;
-        if let Some((_, place)) = file.cut(first..first + 1).pop() {
-            let _ = file.place(place).await;
-        }
-        Ok((Arc::clone(file), task))
+        let open = async || {
+            let file = HdfsFile::open(&opening.file, verify).await?;
+            let first = task.span.start;
+            if let Some((_, place)) = file.cut(first..first + 1).pop() {
+                let _ = file.place(place).await;
+            }
+            Ok::<_, SourceError>(Arc::new(file))
+        };
+        let file = opening.opened.get_or_try_init(open).await.map(Arc::clone)?;
+        Ok((file, task))
     }
 }
 
