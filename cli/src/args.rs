@@ -2,6 +2,7 @@
 
 mod feed;
 mod follow;
+mod guard;
 mod job;
 mod run;
 
@@ -10,6 +11,8 @@ use clap::builder::styling::{AnsiColor, Effects};
 use clap::{Parser, Subcommand};
 
 pub(crate) use feed::FeedArgs;
+pub(crate) use follow::{ListArgs, LogsArgs, StatusArgs};
+pub(crate) use guard::GuardFlags;
 pub(crate) use job::JobFlags;
 pub(crate) use run::RunArgs;
 
@@ -30,6 +33,13 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Feed(Box<FeedArgs>),
     Run(Box<RunArgs>),
+    Status(StatusArgs),
+    Logs(LogsArgs),
+    List(ListArgs),
+    /// One attempt of a worker; started by the application master
+    #[command(hide = true)]
+    Agent,
+    Guard(GuardFlags),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  forebay completions bash > ~/.local/share/bash-completion/completions/forebay"

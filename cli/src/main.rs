@@ -4,18 +4,21 @@ mod args;
 mod exit;
 mod feed;
 mod kernel;
+mod logs;
 mod progress;
 mod report_file;
 mod run;
 mod signals;
+mod status;
 mod talk;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use forebay_agent::GuardArgs;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, GuardFlags};
 use crate::exit::Exit;
 use crate::talk::{Failure, Talk};
 
@@ -29,10 +32,17 @@ fn main() -> ExitCode {
             return Exit::USAGE.into();
         }
     };
-    init_log();
+    if !matches!(cli.command, Command::Agent | Command::Guard(_)) {
+        init_log();
+    }
     match cli.command {
         Command::Feed(args) => feed::run(&args).into(),
         Command::Run(args) => run::run(&args).into(),
+        Command::Status(args) => status::status(&args).into(),
+        Command::Logs(args) => logs::run(&args).into(),
+        Command::List(args) => status::list(&args).into(),
+        Command::Agent => Exit(forebay_agent::agent()).into(),
+        Command::Guard(flags) => Exit(guard(flags)).into(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "forebay", &mut script);
@@ -44,6 +54,15 @@ fn main() -> ExitCode {
                 _ => ExitCode::SUCCESS,
             }
         }
+    }
+}
+
+fn guard(flags: GuardFlags) -> i32 {
+    let GuardFlags { exec, attempt, lock, command } = flags;
+    match (exec, attempt.zip(lock)) {
+        (Some(parent), _) => forebay_agent::become_worker(parent, &command),
+        (None, Some((attempt, lock))) => forebay_agent::guard(&GuardArgs { attempt, lock, command }),
+        (None, None) => Exit::USAGE.0,
     }
 }
 

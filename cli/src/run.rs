@@ -1,14 +1,25 @@
 //! `forebay run`: makes the job out of file and flags, and starts it.
 
+mod display;
+mod summary;
+
+pub(crate) use display::worker_line;
+
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
 
+use forebay_am::{AmError, Prepared, Verdict};
+use forebay_feeder::Stop;
 use forebay_job::{Draft, Job, JobError};
+use serde_json::json;
 
 use crate::args::RunArgs;
 use crate::exit::Exit;
+use crate::run::display::Display;
 use crate::talk::{Failure, Talk};
+use crate::{kernel, signals};
 
 /// A longer job file is something else.
 const MAX_FILE: u64 = 1 << 20;
@@ -34,16 +45,16 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
         (_, true) => Talk::Json,
         _ => Talk::Plain,
     };
-    prepare_and_run(args).unwrap_or_else(|failure| {
+    prepare_and_run(args, talk).unwrap_or_else(|failure| {
         talk.fail(&failure);
         failure.exit
     })
 }
 
-fn prepare_and_run(args: &RunArgs) -> Result<Exit, Failure> {
+fn prepare_and_run(args: &RunArgs, talk: Talk) -> Result<Exit, Failure> {
     if let Some(folder) = &args.resume {
         let folder = folder.clone();
-        return start(Start::Resume { folder, workers: workers(args)? });
+        return start(Start::Resume { folder, workers: workers(args)? }, talk);
     }
     let job = job(args)?;
     let placed = job.clone().at(&here()?).map_err(|error| failure(args, &error))?;
@@ -51,19 +62,46 @@ fn prepare_and_run(args: &RunArgs) -> Result<Exit, Failure> {
         print(&job.to_toml())?;
         return Ok(Exit::SUCCESS);
     }
-    start(Start::New(Box::new(placed)))
+    start(Start::New(Box::new(placed)), talk)
 }
 
-// ---- The gap: what follows the making of the job comes with the application master, in place of this function. ----
-fn start(start: Start) -> Result<Exit, Failure> {
-    let what = match start {
-        Start::New(job) => format!("{} workers of {}", job.workers, job.name),
-        Start::Resume { folder, workers: Some(n) } => format!("{} with {n} workers", folder.display()),
-        Start::Resume { folder, workers: None } => folder.display().to_string(),
+fn start(start: Start, talk: Talk) -> Result<Exit, Failure> {
+    kernel::check()?;
+    let prepared = match start {
+        Start::New(job) => Prepared::new(*job)?,
+        Start::Resume { folder, workers } => Prepared::resume(&folder, workers, || {
+            talk.say("waiting for the processes of the job's earlier run to end");
+        })?,
     };
-    Err(Failure::failed(format!("cannot run jobs yet ({what})")))
+    let planned = json!({
+        "job": prepared.id(),
+        "files": prepared.files(),
+        "splits": prepared.units(),
+        "bytes": prepared.bytes(),
+    });
+    talk.event("planned", &planned);
+    // Only now: while planning, nothing needs cleaning up, and a signal may simply end us.
+    let stop = Stop::new().and_then(|stop| signals::stop_on_signals(&stop).map(|()| stop));
+    let stop = Arc::new(stop.map_err(|e| Failure::failed(format!("cannot listen to signals: {e}")))?);
+    let (watcher, updates) = mpsc::channel();
+    let display = Display::start(talk, updates);
+    let outcome = prepared.run(&stop, watcher);
+    let told = display.finish();
+    let outcome = outcome?;
+    summary::tell(talk, &outcome, &told);
+    Ok(match outcome.verdict {
+        Verdict::Succeeded => Exit::SUCCESS,
+        Verdict::Failed { .. } => Exit(outcome.status),
+        Verdict::Stopped { .. } => signals::cause(&stop).map_or(Exit::FAILURE, Exit::signal),
+        Verdict::CommitFailed { .. } => Exit::FAILURE,
+    })
 }
-// ---- The gap's end. ----
+
+impl From<AmError> for Failure {
+    fn from(error: AmError) -> Self {
+        if error.is_usage() { Self::usage(error.to_string()) } else { Self::failed(error.to_string()) }
+    }
+}
 
 /// The job of file and flags.
 fn job(args: &RunArgs) -> Result<Job, Failure> {

@@ -58,6 +58,15 @@ impl Talk {
         }
     }
 
+    /// Tells machines of what has an event's name in it already.
+    pub(crate) fn told(self, event: &impl Serialize) {
+        if self == Self::Json
+            && let Ok(text) = serde_json::to_string(event)
+        {
+            stderr_line(&text);
+        }
+    }
+
     /// Tells of a failure, however quiet.
     pub(crate) fn fail(self, failure: &Failure) {
         match self {

@@ -10,7 +10,7 @@ use std::io;
 use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use forebay_split::Span;
 use rustix::event::{EventfdFlags, PollFlags, eventfd};
@@ -80,9 +80,10 @@ pub trait LeaseObserver {
 }
 
 /// Leases waiting to be fed. One feed takes from it; anybody may put into it.
-#[derive(Debug)]
 pub struct LeaseQueue {
     state: Mutex<State>,
+    /// Is called when the feed finds nothing to take.
+    starved: OnceLock<Box<dyn Fn() + Send + Sync>>,
     /// Readable when a lease was put in or the queue was closed.
     wake: OwnedFd,
 }
@@ -91,6 +92,7 @@ pub struct LeaseQueue {
 struct State {
     tasks: VecDeque<Task>,
     is_closed: bool,
+    is_starved: bool,
     hdfs: Hdfs,
     /// The file last put in: the next lease is often of the same one, and can share what is known of it.
     last: Option<(FileEntry, Arc<PlannedFile>)>,
@@ -100,8 +102,8 @@ impl LeaseQueue {
     /// An empty queue, whose files on HDFS are read through `hdfs`.
     pub fn new(hdfs: Hdfs) -> io::Result<Self> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let state = State { tasks: VecDeque::new(), is_closed: false, hdfs, last: None };
-        Ok(Self { state: Mutex::new(state), wake })
+        let state = State { tasks: VecDeque::new(), is_closed: false, is_starved: false, hdfs, last: None };
+        Ok(Self { state: Mutex::new(state), starved: OnceLock::new(), wake })
     }
 
     /// Puts a lease in, behind all others.
@@ -110,6 +112,7 @@ impl LeaseQueue {
         let mut state = self.state();
         let file = state.planned(file)?;
         let span = Span { file: 0, start, end, ordinal: id, splits: 1 };
+        state.is_starved = false;
         state.tasks.push_back(Task { file, span, lease: Some(Leased { id, skip }) });
         self.ring();
         Ok(())
@@ -131,9 +134,19 @@ impl LeaseQueue {
         self.len() == 0
     }
 
+    /// Whether the feed has handed over all that was put in, and waits for more.
+    pub fn is_starved(&self) -> bool {
+        self.state().is_starved
+    }
+
+    /// Has `tell` called, by the feed's thread, whenever the queue becomes starved. Can be set once.
+    pub fn when_starved(&self, tell: impl Fn() + Send + Sync + 'static) {
+        let _ = self.starved.set(Box::new(tell));
+    }
+
     pub(crate) fn pop(&self, watch: &Watch) -> Result<Option<Task>, Halt> {
         loop {
-            {
+            let newly_starved = {
                 let mut state = self.state();
                 if let Some(task) = state.tasks.pop_front() {
                     return Ok(Some(task));
@@ -141,6 +154,10 @@ impl LeaseQueue {
                 if state.is_closed {
                     return Ok(None);
                 }
+                !std::mem::replace(&mut state.is_starved, true)
+            };
+            if let Some(tell) = self.starved.get().filter(|_| newly_starved) {
+                tell();
             }
             wait_for(watch, &self.wake, PollFlags::IN, None)?;
             let _ = rustix::io::read(&self.wake, &mut [0; 8]);
@@ -158,6 +175,12 @@ impl LeaseQueue {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for LeaseQueue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LeaseQueue").field("state", &self.state).finish_non_exhaustive()
     }
 }
 

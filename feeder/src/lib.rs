@@ -38,4 +38,4 @@ pub use plan::{LOCAL_SPLIT_SIZE, Plan, PlanOptions};
 pub use report::{Outcome, Report, SplitReport};
 pub use sink::{Gauge, PIPE_SIZE, Sink, Watch};
 pub use stop::Stop;
-pub use worker::{Worker, WorkerError};
+pub use worker::{Worker, WorkerError, descendants};

@@ -199,6 +199,11 @@ impl Sink {
         Sampler::start(self.fd.try_clone()?, Arc::clone(&self.meter)).map(Some)
     }
 
+    /// Another descriptor of the output: as long as anybody has one, a pipe's reader sees no end of input.
+    pub fn hold(&self) -> io::Result<OwnedFd> {
+        self.fd.try_clone()
+    }
+
     /// Tells another thread what the reader has not taken yet; `None` where the output is no pipe.
     pub fn gauge(&self) -> io::Result<Option<Gauge>> {
         if self.kind != Kind::Pipe {

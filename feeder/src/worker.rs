@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, set_child_subreaper};
 
-use self::family::{descendants, hold_pipes, reap_orphans, wait_until_gone};
+pub use self::family::descendants;
+use self::family::{hold_pipes, reap_orphans, wait_until_gone};
 use crate::{Stop, Watch};
 
 /// How long a process that was asked to end may take before it is killed.
@@ -82,16 +83,21 @@ impl Worker {
         env: &[(&str, String)],
         stdin: OwnedFd,
     ) -> Result<Self, WorkerError> {
-        let named = |source| WorkerError::Start { command: command.to_string_lossy().into_owned(), source };
+        let mut prepared = Command::new(command);
+        prepared.args(args).envs(env.iter().map(|(name, value)| (name, value)));
+        prepared.stdin(Stdio::from(stdin));
+        Self::spawn(prepared)
+    }
+
+    /// Starts a command that has all it needs. Its descriptors are closed here when this returns.
+    pub fn spawn(mut command: Command) -> Result<Self, WorkerError> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let named = |source| WorkerError::Start { command: name.clone(), source };
         // Orphans of the worker become our children, so that none escapes by double forking.
         set_child_subreaper(Some(getpid())).map_err(|e| named(e.into()))?;
         let strangers = descendants(&[]);
-        let mut child = Command::new(command)
-            .args(args)
-            .envs(env.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::from(stdin))
-            .spawn()
-            .map_err(named)?;
+        let mut child = command.spawn().map_err(named)?;
+        drop(command);
         let id = Pid::from_child(&child);
         let watched = pidfd_open(id, PidfdFlags::empty())
             .map_err(io::Error::from)

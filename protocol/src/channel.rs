@@ -15,6 +15,9 @@ use crate::{Bootstrap, Token};
 /// A client of the AM whose calls carry the job's token. Cheap to clone.
 pub type Agent = ApplicationMasterClient<InterceptedService<Channel, Carry>>;
 
+/// Longest message in bytes, for clients and the server: a worker's list of files, the beginnings of all its units.
+pub const MAX_MESSAGE: usize = 256 << 20;
+
 /// The AM cannot be reached.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot reach the application master at {}: {source}", socket.display())]
@@ -49,6 +52,7 @@ impl Bootstrap {
             .connect_with_connector(tower::service_fn(connect))
             .await
             .map_err(|source| ConnectError { socket: self.socket.clone(), source })?;
-        Ok(ApplicationMasterClient::with_interceptor(channel, Carry(self.token.clone())))
+        let client = ApplicationMasterClient::with_interceptor(channel, Carry(self.token.clone()));
+        Ok(client.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
     }
 }

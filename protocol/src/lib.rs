@@ -8,7 +8,7 @@ mod channel;
 mod token;
 
 pub use bootstrap::Bootstrap;
-pub use channel::{Agent, ConnectError};
+pub use channel::{Agent, ConnectError, MAX_MESSAGE};
 pub use token::Token;
 
 /// The messages, the client and the server, compiled from `proto/forebay.proto`.

@@ -53,6 +53,8 @@ pub enum Event {
         why: String,
         /// How far it had come.
         position: Position,
+        /// Every other attempt would fail in the same way: the job fails.
+        fatal: bool,
     },
     /// Time has passed, see [`crate::Scheduler::wake_at`].
     Tick,
@@ -63,6 +65,11 @@ pub enum Event {
     },
     /// The output is committed.
     Committed,
+    /// The output may not be committed, now or later; nothing of it is visible, and what was staged may be gone.
+    CommitRefused {
+        /// Why.
+        why: String,
+    },
     /// The output could not be committed; what was begun is finished or undone by a resumed job.
     CommitFailed {
         /// Why.

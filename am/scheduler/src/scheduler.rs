@@ -103,12 +103,13 @@ impl Scheduler {
             Event::StageFailed { attempt, why } => {
                 self.given_up(now, attempt, Cause::Staging { why }, None, &mut out);
             }
-            Event::Failed { attempt, why, position } => {
-                self.given_up(now, attempt, Cause::Failed { why }, Some(&position), &mut out);
+            Event::Failed { attempt, why, position, fatal } => {
+                self.failed(now, attempt, why, &position, fatal, &mut out);
             }
             Event::Tick => self.tick(now, &mut out),
             Event::Stop { why } => self.stop(now, why, &mut out),
             Event::Committed => self.committed(now, &mut out),
+            Event::CommitRefused { why } => self.commit_refused(now, why, &mut out),
             Event::CommitFailed { why } => self.commit_failed(now, why, &mut out),
         }
         self.advance(now, &mut out);

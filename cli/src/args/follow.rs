@@ -1,5 +1,4 @@
 //! The arguments of `forebay logs`, `forebay status` and `forebay list`, which look at jobs.
-//! The commands themselves come with the application master.
 
 use clap::Args;
 

@@ -16,7 +16,7 @@ use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, getpid, pidfd_open
 use crate::Stop;
 
 /// All living descendants of this process, without `strangers` (children that it had before) and theirs.
-pub(crate) fn descendants(strangers: &[Pid]) -> Vec<Pid> {
+pub fn descendants(strangers: &[Pid]) -> Vec<Pid> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     for process in processes().filter(|process| !process.is_dead) {
         children.entry(process.parent).or_default().push(process.id);

@@ -78,6 +78,28 @@ impl Scheduler {
         out.push(Action::StageOutput(attempt));
     }
 
+    /// The agent gave up; if that is `fatal`, so does the job.
+    pub(super) fn failed(
+        &mut self,
+        now: Duration,
+        attempt: Attempt,
+        why: String,
+        position: &Position,
+        fatal: bool,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(place) = self.current(attempt) else { return };
+        let alive = matches!(
+            self.workers[place].state,
+            State::Starting { .. } | State::Running { .. } | State::Staging { .. }
+        );
+        let verdict = Verdict::Failed { why: format!("worker {} cannot run: {why}", attempt.index) };
+        self.given_up(now, attempt, Cause::Failed { why }, Some(position), out);
+        if fatal && alive && self.phase == Phase::Running {
+            self.end_job(now, verdict, out);
+        }
+    }
+
     /// The agent says that its attempt has failed; the worker is gone, the container will be.
     pub(super) fn given_up(
         &mut self,
@@ -195,6 +217,13 @@ impl Scheduler {
         if self.phase == Phase::Committing {
             out.push(Action::Record(LedgerRecord::Committed {}));
             self.end_job(now, Verdict::Succeeded, out);
+        }
+    }
+
+    pub(super) fn commit_refused(&mut self, now: Duration, why: String, out: &mut Vec<Action>) {
+        if self.phase == Phase::Committing {
+            let why = format!("its output may not be committed: {why}");
+            self.end_job(now, Verdict::Failed { why }, out);
         }
     }
 

@@ -424,7 +424,7 @@ impl World {
             Op::Fail if feeds => {
                 agent.worker = Worker::Gone;
                 let position = agent.position();
-                self.tell(Event::Failed { attempt, why: "the feed failed".into(), position });
+                self.tell(Event::Failed { attempt, why: "the feed failed".into(), position, fatal: false });
             }
             Op::KillAgent { known } => {
                 agent.worker = Worker::Gone;

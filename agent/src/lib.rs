@@ -1,0 +1,34 @@
+//! The container's side of a job: the agent, which runs one attempt of one worker, and the guard, which sees to it that
+//! the worker ends when it must.
+//!
+//! An agent ([`agent`]) registers with the application master, prepares the worker's folder, has its guard
+//! ([`guard()`]) start the worker, leases splits and feeds them, tells how far it is, and stages what the worker has
+//! made. What must survive its death is on disk before it matters: where in the stream each split begins, and what the
+//! worker has acknowledged ([`read_attempt`]).
+
+mod acks;
+mod am;
+mod download;
+mod environment;
+mod error;
+mod feed;
+mod folder;
+mod guard;
+mod heartbeat;
+mod journal;
+mod leases;
+mod left;
+mod over;
+mod prepare;
+mod run;
+mod stage;
+mod stream;
+mod told;
+mod watch;
+mod worker;
+
+pub use error::AgentError;
+pub use folder::AttemptFolder;
+pub use guard::{GuardArgs, become_worker, guard};
+pub use left::{Left, read_attempt};
+pub use run::agent;

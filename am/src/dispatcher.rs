@@ -1,0 +1,309 @@
+//! The dispatcher: the one place where a job's state is changed. Everything that happens comes here, one thing after
+//! the other; the scheduler decides, and what it decides is carried out in order.
+
+mod calls;
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay_feeder::Stop;
+use forebay_job::Job;
+use forebay_protocol::{Bootstrap, Token};
+use forebay_scheduler::{Action, Attempt, End, Event, Scheduler, UnitName, Verdict, View};
+use tokio::net::unix::pipe;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use crate::checkpoint::Checkpoint;
+use crate::clock::Clock;
+use crate::engine::LocalEngine;
+use crate::outputs::{Done, Task};
+use crate::plan::JobPlan;
+use crate::seen::AllSeen;
+use crate::service::Call;
+use crate::socket::Socket;
+use crate::state::{self, JobState, PartlyRead, Phase};
+use crate::story::{Happening, Teller, Update};
+use crate::{AmError, JobFolder, id, journal};
+
+/// How often whoever watches is told how the job stands.
+const SHOW: Duration = Duration::from_millis(250);
+/// How often that is written down.
+const WRITE: Duration = Duration::from_secs(1);
+/// An agent that was silent for so long does not hear that it is to end.
+const DEAF: Duration = Duration::from_secs(5);
+/// How long agents may take to be gone when the application master gives up.
+const GIVING_UP: Duration = Duration::from_secs(30);
+
+/// All that a running job is made of.
+pub(crate) struct Dispatcher {
+    pub(crate) job: Job,
+    pub(crate) folder: JobFolder,
+    pub(crate) plan: JobPlan,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) teller: Teller,
+    pub(crate) engine: LocalEngine,
+    pub(crate) socket: Socket,
+    pub(crate) token: Token,
+    pub(crate) calls: mpsc::Receiver<Call>,
+    pub(crate) tasks: mpsc::UnboundedSender<Task>,
+    pub(crate) done: mpsc::UnboundedReceiver<Done>,
+    pub(crate) outputs: Vec<String>,
+    pub(crate) stop: Arc<Stop>,
+    pub(crate) clock: Clock,
+    pub(crate) seen: AllSeen,
+    pub(crate) started: String,
+    /// The status that the job exits with when it fails.
+    pub(crate) status: i32,
+    /// Events that came of carrying out actions.
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) verdict: Option<Verdict>,
+    /// Tasks given to the outputs and not done.
+    pub(crate) pending: usize,
+}
+
+/// What ended a wait.
+enum Woken {
+    Signal,
+    Gone(Attempt, End),
+    Done(Done),
+    Call(Call),
+    Time,
+    Show,
+    Alone,
+}
+
+impl Dispatcher {
+    /// Runs the job to its end.
+    pub(crate) async fn run(mut self) -> Result<(Verdict, JobState, i32), AmError> {
+        let over = self.run_to_end().await;
+        if over.is_err() || self.engine.len() > 0 {
+            self.engine.kill_all();
+            let deadline = Instant::now() + GIVING_UP;
+            while self.engine.len() > 0 {
+                tokio::select! {
+                    _ = self.engine.next() => {}
+                    () = sleep_until(deadline) => break,
+                }
+            }
+        }
+        let verdict = over?;
+        let state = self.state(Phase::Finished);
+        state.write(&self.folder)?;
+        self.folder.sync(&self.folder.state_file())?;
+        self.teller.update(Update::State(Box::new(state.clone())));
+        Ok((verdict, state, self.status))
+    }
+
+    async fn run_to_end(&mut self) -> Result<Verdict, AmError> {
+        let failed = |source| AmError::System { action: "wait for signals", source };
+        let wake = self.stop.as_fd().try_clone_to_owned().map_err(failed)?;
+        let wake = pipe::Receiver::from_owned_fd(wake).map_err(failed)?;
+        self.handle(Event::Start)?;
+        let mut show = Instant::now();
+        let mut write = Instant::now();
+        let mut signals = 0;
+        loop {
+            if let Some(verdict) = self.verdict.clone().filter(|_| self.pending == 0) {
+                return Ok(verdict);
+            }
+            let due = self.scheduler.wake_at().map(|time| self.clock.when(time));
+            let woken = tokio::select! {
+                biased;
+                () = raised(&wake) => Woken::Signal,
+                (attempt, how) = self.engine.next() => Woken::Gone(attempt, how),
+                Some(done) = self.done.recv() => Woken::Done(done),
+                () = sleep_until(show) => Woken::Show,
+                () = until(due) => Woken::Time,
+                call = self.calls.recv() => call.map_or(Woken::Alone, Woken::Call),
+            };
+            match woken {
+                Woken::Signal => {
+                    signals += 1;
+                    self.signal(signals)?;
+                }
+                Woken::Gone(attempt, how) => self.gone(attempt, how)?,
+                Woken::Done(done) => self.done(done)?,
+                Woken::Call(call) => self.call(call)?,
+                Woken::Time => self.handle(Event::Tick)?,
+                Woken::Show => {
+                    let now = Instant::now();
+                    show = now + SHOW;
+                    let state = self.state(Phase::Running);
+                    if now >= write {
+                        write = now + WRITE;
+                        if let Err(error) = state.write(&self.folder) {
+                            self.teller.warn(error.to_string());
+                        }
+                    }
+                    self.teller.update(Update::State(Box::new(state)));
+                }
+                Woken::Alone => {
+                    let source = io::Error::other("the server has ended");
+                    return Err(AmError::System { action: "hear agents", source });
+                }
+            }
+        }
+    }
+
+    /// The first signal stops the job, the next kills what is still there.
+    fn signal(&mut self, signals: u32) -> Result<(), AmError> {
+        if signals == 1 {
+            let number = self.stop.cause().unwrap_or_default();
+            let why = format!("signal {number} came");
+            return self.handle(Event::Stop { why });
+        }
+        self.engine.kill_all();
+        Ok(())
+    }
+
+    fn gone(&mut self, attempt: Attempt, how: End) -> Result<(), AmError> {
+        let position = match journal::position(&self.folder, attempt) {
+            Ok(position) => Some(position),
+            Err(error) => {
+                self.teller.warn(format!("what worker {} was fed last is not known: {error}", attempt.index));
+                None
+            }
+        };
+        self.handle(Event::ContainerEnded { attempt, how, position })
+    }
+
+    fn done(&mut self, done: Done) -> Result<(), AmError> {
+        self.pending = self.pending.saturating_sub(1);
+        match done {
+            Done::Discarded(_, Ok(())) | Done::Aborted(Ok(())) => Ok(()),
+            Done::Discarded(attempt, Err(why)) => {
+                self.teller.warn(format!("what attempt {attempt} had staged could not be removed: {why}"));
+                Ok(())
+            }
+            Done::Aborted(Err(why)) => {
+                self.teller.warn(format!("what the job had staged could not be removed: {why}"));
+                Ok(())
+            }
+            Done::Committed(Ok(())) => self.handle(Event::Committed),
+            Done::Committed(Err(refusal)) if refusal.is_final => self.handle(Event::CommitRefused { why: refusal.why }),
+            Done::Committed(Err(failure)) => self.handle(Event::CommitFailed { why: failure.why }),
+        }
+    }
+
+    /// Tells the scheduler of an event, and carries out what it decides.
+    pub(crate) fn handle(&mut self, event: Event) -> Result<(), AmError> {
+        self.events.push_back(event);
+        while let Some(event) = self.events.pop_front() {
+            let now = self.clock.now();
+            for action in self.scheduler.handle(now, event) {
+                self.carry_out(action)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, action: Action) -> Result<(), AmError> {
+        match action {
+            Action::StartContainer(attempt) => self.start(attempt),
+            Action::EndContainer(attempt, _) => {
+                let now = self.clock.now();
+                let hangs = self.seen.heard(attempt).is_none_or(|heard| heard + DEAF < now);
+                self.engine.end(attempt, hangs);
+            }
+            // The agent hears of it with the answer to its call.
+            Action::StageOutput(_) => {}
+            Action::DiscardOutput(attempt) => self.task(Task::Discard(attempt)),
+            Action::Record(record) => self.checkpoint.append(&record)?,
+            Action::Commit(attempts) => self.task(Task::Commit(attempts)),
+            Action::Abort => self.task(Task::Abort),
+            Action::Finish(verdict) => self.verdict = Some(verdict),
+            Action::Tell(story) => self.teller.tell(Happening::Job(story)),
+        }
+        Ok(())
+    }
+
+    fn task(&mut self, task: Task) {
+        if self.tasks.send(task).is_ok() {
+            self.pending += 1;
+        }
+    }
+
+    fn start(&mut self, attempt: Attempt) {
+        self.seen.start(attempt);
+        let bootstrap = Bootstrap {
+            socket: self.socket.path.clone(),
+            token: self.token.clone(),
+            index: attempt.index,
+            number: attempt.number,
+            job_id: self.plan.job_id().to_owned(),
+            job_folder: self.folder.path().to_owned(),
+        };
+        if let Err(error) = self.engine.start(&self.folder, attempt, &bootstrap) {
+            let how = End::Lost(format!("it could not be started: {error}"));
+            self.events.push_back(Event::ContainerEnded { attempt, how, position: None });
+        }
+    }
+
+    /// The job as it stands.
+    pub(crate) fn state(&mut self, phase: Phase) -> JobState {
+        let now = self.clock.now();
+        let View { units, workers, done_before, again, partly, partly_count, committing, verdict, .. } =
+            self.scheduler.view();
+        let epochs = self.job.epochs;
+        let splits = self.plan.units();
+        let (bytes, bytes_moved) = self.seen.bytes();
+        let name = |unit| UnitName::new(unit, splits, epochs);
+        JobState {
+            version: state::VERSION,
+            job: self.plan.job_id().to_owned(),
+            name: self.job.name.clone(),
+            folder: self.folder.path().to_owned(),
+            pid: std::process::id(),
+            started: self.started.clone(),
+            updated: id::now(),
+            seconds: now.as_secs_f64(),
+            phase: match phase {
+                Phase::Running if committing => Phase::Committing,
+                Phase::Running if verdict.is_some() => Phase::Ending,
+                phase => phase,
+            },
+            verdict,
+            input_mode: self.job.input_mode.to_string(),
+            files: self.plan.files() as u64,
+            bytes_planned: self.plan.bytes().saturating_mul(epochs),
+            epochs,
+            units,
+            bytes,
+            bytes_moved,
+            gb_per_s: self.seen.rate(now),
+            workers: workers.into_iter().map(|worker| self.seen.report(worker)).collect(),
+            done_before,
+            fed_again: again.count,
+            fed_again_first: again.first.into_iter().map(name).collect(),
+            partly_read: partly_count,
+            partly_read_first: partly
+                .into_iter()
+                .map(|partly| PartlyRead { split: name(partly.unit), byte: partly.byte })
+                .collect(),
+            outputs: self.outputs.clone(),
+        }
+    }
+}
+
+/// Waits until the stop event is raised, or raised once more.
+async fn raised(wake: &pipe::Receiver) {
+    // Reading tells the runtime too that there is no more to be read.
+    while wake.readable().await.is_ok() {
+        if wake.try_read(&mut [0; 64]).is_ok() {
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,98 @@
+//! What keeps a job from being run.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use forebay_feeder::PlanError;
+use forebay_scheduler::{ConfigError, ResumeError};
+
+/// Why a job could not be begun, resumed, or looked at; or why its application master had to give up.
+#[derive(Debug, thiserror::Error)]
+pub enum AmError {
+    /// The input cannot be fed.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Something with a file or folder of the job.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something of the system's.
+    #[error("cannot {action}: {source}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder asked for is in use.
+    #[error("{} is not empty; name a new folder for the job (--job-dir), or resume the job that is there (--resume)", path.display())]
+    FolderTaken {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is no place for the job's folder.
+    #[error("HOME is not set, so there is no usual place for the job's folder; name one with --job-dir")]
+    NoHome,
+    /// A folder without a job in it, or a job that does not exist.
+    #[error("{what} is no job: {why}")]
+    NoJob {
+        /// As asked for.
+        what: String,
+        /// What is missing.
+        why: String,
+    },
+    /// Another application master has it.
+    #[error("the job in {} is still running; stop it first (forebay status shows its process)", path.display())]
+    StillRunning {
+        /// The job's folder.
+        path: PathBuf,
+    },
+    /// Processes of the job's earlier run are still there.
+    #[error("processes of the job's earlier run in {} did not end within {seconds} s; end them, then resume", path.display())]
+    Leftovers {
+        /// The job's folder.
+        path: PathBuf,
+        /// How long they were waited for.
+        seconds: u64,
+    },
+    /// A file of the job is not what this program wrote.
+    #[error("{} cannot be understood: {why}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The job can be carried out by nobody.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The job's ledger does not allow to go on.
+    #[error("cannot resume: {0}")]
+    Resume(#[from] ResumeError),
+    /// The outputs cannot be used.
+    #[error("{0}")]
+    Output(String),
+}
+
+impl AmError {
+    /// Makes an error of what went wrong with `path`.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// Whether the user asked for something that does not exist.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Plan(error) => error.is_usage(),
+            Self::FolderTaken { .. } | Self::NoHome | Self::NoJob { .. } => true,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! The job's outputs: what is done with them, one thing after the other, beside the dispatcher.
+
+use forebay_job::Job;
+use forebay_output::{OutputDir, commit};
+use forebay_scheduler::Attempt;
+use forebay_store::{Address, Clusters};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use crate::AmError;
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// Remove what an attempt has staged.
+    Discard(Attempt),
+    /// Make the staged parts of these attempts visible.
+    Commit(Vec<Attempt>),
+    /// Remove all that is staged.
+    Abort,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum Done {
+    Discarded(Attempt, Result<(), String>),
+    Committed(Result<(), CommitFailure>),
+    Aborted(Result<(), String>),
+}
+
+/// A commit that did not come to be.
+#[derive(Debug)]
+pub(crate) struct CommitFailure {
+    pub(crate) why: String,
+    /// What was staged is gone: trying again is of no use.
+    pub(crate) is_final: bool,
+}
+
+/// The outputs of a job.
+#[derive(Debug, Clone)]
+pub(crate) struct Outputs {
+    dirs: Vec<OutputDir>,
+}
+
+impl Outputs {
+    /// Touches nothing.
+    pub(crate) fn open(job: &Job, id: &str) -> Result<Self, AmError> {
+        let clusters = Clusters::new(job.hdfs_timeout, Handle::current());
+        let dir = |output: &forebay_job::Output| {
+            let address = Address::parse(output.path.as_ref()).map_err(|error| AmError::Output(error.to_string()))?;
+            OutputDir::open(&address, id, &clusters).map_err(|error| AmError::Output(error.to_string()))
+        };
+        Ok(Self { dirs: job.outputs.iter().map(dir).collect::<Result<_, _>>()? })
+    }
+
+    /// Their paths, in full.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        self.dirs.iter().map(OutputDir::address).collect()
+    }
+
+    /// Looks whether they can be written to, and makes the places for staging.
+    pub(crate) async fn begin(&self) -> Result<(), AmError> {
+        for dir in &self.dirs {
+            dir.begin().await.map_err(|error| AmError::Output(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Carries out tasks in the order in which they come, until no more can.
+    pub(crate) fn start(self) -> (mpsc::UnboundedSender<Task>, mpsc::UnboundedReceiver<Done>) {
+        let (tasks, mut to_do) = mpsc::unbounded_channel();
+        let (tell, done) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Some(task) = to_do.recv().await {
+                if tell.send(self.carry_out(task).await).is_err() {
+                    return;
+                }
+            }
+        });
+        (tasks, done)
+    }
+
+    async fn carry_out(&self, task: Task) -> Done {
+        match task {
+            Task::Discard(attempt) => {
+                let staged = forebay_output::Attempt { index: attempt.index, number: attempt.number };
+                let mut result = Ok(());
+                for dir in &self.dirs {
+                    result = result.and(dir.discard(staged).await.map_err(|error| error.to_string()));
+                }
+                Done::Discarded(attempt, result)
+            }
+            Task::Commit(attempts) => {
+                let attempts: Vec<_> = attempts
+                    .into_iter()
+                    .map(|Attempt { index, number }| forebay_output::Attempt { index, number })
+                    .collect();
+                let committed = commit(&self.dirs, &attempts).await;
+                Done::Committed(committed.map_err(|error| CommitFailure {
+                    why: error.to_string(),
+                    is_final: error.is_refusal(),
+                }))
+            }
+            Task::Abort => Done::Aborted(self.abort().await),
+        }
+    }
+
+    /// Removes all that the job has staged.
+    pub(crate) async fn abort(&self) -> Result<(), String> {
+        let mut result = Ok(());
+        for dir in &self.dirs {
+            result = result.and(dir.abort().await.map_err(|error| error.to_string()));
+        }
+        result
+    }
+}

@@ -1,0 +1,180 @@
+//! `forebay logs`: what the workers of a job have written.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use forebay_am::{Attempt, JobFolder};
+
+use crate::args::LogsArgs;
+use crate::exit::Exit;
+use crate::talk::{Failure, Talk};
+
+/// How often is looked for more.
+const LOOK: Duration = Duration::from_millis(100);
+const BLOCK: usize = 64 << 10;
+/// A longer line of several workers' is passed on in parts.
+const LONGEST_LINE: usize = 1 << 20;
+
+/// Runs the command; everything that goes wrong has been told when it returns.
+pub(crate) fn run(args: &LogsArgs) -> Exit {
+    match print(args) {
+        Ok(()) => Exit::SUCCESS,
+        Err(failure) => {
+            Talk::Plain.fail(&failure);
+            failure.exit
+        }
+    }
+}
+
+fn print(args: &LogsArgs) -> Result<(), Failure> {
+    let folder = JobFolder::find(&args.job)?;
+    let wanted = Wanted { folder: &folder, args };
+    // Asked for by name, what is not there is an error; with --follow it may come.
+    if !args.follow && wanted.files().is_empty() {
+        let which = match (args.worker, args.attempt) {
+            (None, None) => String::new(),
+            (worker, attempt) => {
+                let part = |name: &str, n: Option<u32>| n.map_or(String::new(), |n| format!(" {name} {n}"));
+                format!(" by{}{}", part("worker", worker), part("attempt", attempt))
+            }
+        };
+        return Err(Failure::failed(format!("nothing was written{which} in {}", folder.path().display())));
+    }
+    let printed = if args.follow { follow(&wanted) } else { all(&wanted.files()) };
+    match printed {
+        // Who has read enough is no failure.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::failed(format!("cannot print the logs of {}: {error}", folder.path().display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// One file of logs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Log {
+    attempt: Attempt,
+    stream: &'static str,
+    path: PathBuf,
+}
+
+/// Which files are asked for.
+struct Wanted<'a> {
+    folder: &'a JobFolder,
+    args: &'a LogsArgs,
+}
+
+impl Wanted<'_> {
+    fn files(&self) -> Vec<Log> {
+        let streams: &[&str] = match (self.args.stdout, self.args.stderr) {
+            (true, _) => &["stdout"],
+            (_, true) => &["stderr"],
+            _ => &["stdout", "stderr"],
+        };
+        let is_wanted = |attempt: &Attempt| {
+            self.args.worker.is_none_or(|worker| worker == attempt.index)
+                && self.args.attempt.is_none_or(|number| number == attempt.number)
+        };
+        let of = |attempt: Attempt| {
+            streams.iter().map(move |&stream| (attempt, stream, self.folder.attempt(attempt).join(stream)))
+        };
+        let files = self.folder.attempts().into_iter().filter(is_wanted).flat_map(of);
+        let files = files.map(|(attempt, stream, path)| Log { attempt, stream, path });
+        files.filter(|file| file.path.is_file()).collect()
+    }
+
+    /// Whether there can be one file only, so that its lines need no name.
+    fn is_one(&self) -> bool {
+        self.args.worker.is_some() && self.args.attempt.is_some() && (self.args.stdout || self.args.stderr)
+    }
+}
+
+/// One after the other, each under its name.
+fn all(files: &[Log]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for (at, Log { attempt, stream, path }) in files.iter().enumerate() {
+        let mut file = File::open(path)?;
+        if files.len() > 1 {
+            if file.metadata()?.len() == 0 {
+                continue;
+            }
+            let gap = if at == 0 { "" } else { "\n" };
+            writeln!(out, "{gap}==> worker {}, attempt {}, {stream} <==", attempt.index, attempt.number)?;
+        }
+        io::copy(&mut file, &mut out)?;
+    }
+    out.flush()
+}
+
+/// A file that is being written.
+struct Followed {
+    file: File,
+    /// A line of which the end has not come.
+    line: Vec<u8>,
+}
+
+/// As it comes, until the job has ended.
+fn follow(wanted: &Wanted<'_>) -> io::Result<()> {
+    let mut followed: BTreeMap<Log, Followed> = BTreeMap::new();
+    loop {
+        // Before reading: what is written later by a job that has ended is nothing.
+        let is_over = !wanted.folder.is_running();
+        for log in wanted.files() {
+            if !followed.contains_key(&log) {
+                let file = File::open(&log.path)?;
+                followed.insert(log, Followed { file, line: Vec::new() });
+            }
+        }
+        let mut out = io::stdout().lock();
+        for (log, followed) in &mut followed {
+            let prefix = if wanted.is_one() { None } else { Some(format!("{} {} | ", log.attempt, log.stream)) };
+            followed.pass_on(prefix.as_deref(), is_over, &mut out)?;
+        }
+        out.flush()?;
+        drop(out);
+        if is_over {
+            return Ok(());
+        }
+        thread::sleep(LOOK);
+    }
+}
+
+impl Followed {
+    fn pass_on(&mut self, prefix: Option<&str>, is_over: bool, out: &mut impl Write) -> io::Result<()> {
+        let mut block = vec![0; BLOCK];
+        loop {
+            let n = self.file.read(&mut block)?;
+            if n == 0 {
+                break;
+            }
+            let Some(prefix) = prefix else {
+                out.write_all(&block[..n])?;
+                continue;
+            };
+            self.line.extend_from_slice(&block[..n]);
+            while let Some(end) = self.end_of_line() {
+                out.write_all(prefix.as_bytes())?;
+                out.write_all(&self.line[..end])?;
+                if !self.line[..end].ends_with(b"\n") {
+                    out.write_all(b"\n")?;
+                }
+                self.line.drain(..end);
+            }
+        }
+        if is_over && let Some(prefix) = prefix.filter(|_| !self.line.is_empty()) {
+            out.write_all(prefix.as_bytes())?;
+            out.write_all(&self.line)?;
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
+    fn end_of_line(&self) -> Option<usize> {
+        let end = self.line.iter().position(|&b| b == b'\n').map(|at| at + 1);
+        end.or((self.line.len() >= LONGEST_LINE).then_some(self.line.len()))
+    }
+}

@@ -1,0 +1,133 @@
+//! What is said when a job is over: what happened, and where things are.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use forebay_am::{Attempt, Cause, Happening, JobFolder, JobState, Outcome, Story, Told, Verdict};
+use serde_json::json;
+
+use crate::talk::{Failure, Talk};
+
+/// So much of the story is said; the rest is in the job's folder.
+const MOST_LINES: usize = 20;
+/// So many last lines of a failed worker's standard error, out of so many last bytes.
+const LAST_LINES: usize = 10;
+const LAST_BYTES: u64 = 4096;
+
+/// Tells people and machines how a job ended.
+pub(super) fn tell(talk: Talk, outcome: &Outcome, told: &[Told]) {
+    let state = &outcome.state;
+    talk.event("finished", &json!({ "exit": outcome.status, "state": state }));
+    match &outcome.verdict {
+        Verdict::Succeeded => {}
+        verdict => talk.fail(&Failure::failed(format!("{verdict}"))),
+    }
+    if talk != Talk::Plain {
+        return;
+    }
+    if outcome.verdict == Verdict::Succeeded {
+        talk.say(&headline(state));
+    }
+    story(told).iter().for_each(|line| talk.say(&format!("  {line}")));
+    if !matches!(outcome.verdict, Verdict::Succeeded | Verdict::Stopped { .. }) {
+        last_words(state, told).iter().for_each(|line| talk.say(&format!("  {line}")));
+    }
+    places(outcome).iter().for_each(|line| talk.say(&format!("  {line}")));
+}
+
+fn headline(state: &JobState) -> String {
+    let units = state.units;
+    let noun = if state.input_mode == "stream" { "splits" } else { "files" };
+    let fed = if state.input_mode == "list" {
+        String::new()
+    } else {
+        let average = state.bytes_moved as f64 / 1e9 / state.seconds.max(0.001);
+        format!(", {:.2} GB at {average:.2} GB/s", state.bytes as f64 / 1e9)
+    };
+    format!("the job succeeded in {:.1} s: {} of {} {noun}{fed}", state.seconds, units.done, units.total)
+}
+
+/// What was not as it should be, in the order in which it happened.
+fn story(told: &[Told]) -> Vec<String> {
+    let worth = |told: &&Told| match &told.what {
+        Happening::Job(Story::AttemptEnded { cause: Cause::JobEnds, .. }) => false,
+        Happening::Job(story) => matches!(
+            story,
+            Story::JobResumes { .. }
+                | Story::AttemptEnded { .. }
+                | Story::PartlyRead { .. }
+                | Story::AckTooLarge { .. }
+                | Story::Lingers { .. }
+                | Story::LeftBehind { .. }
+                | Story::Unread { .. }
+                | Story::TooLateToStop { .. }
+                | Story::FedAgain { .. }
+        ),
+        Happening::Other(_) => true,
+    };
+    let mut lines: Vec<_> = told.iter().filter(worth).map(|told| told.text.clone()).collect();
+    if lines.len() > MOST_LINES {
+        // The end of the story says more than its middle.
+        let left_out = lines.len() - MOST_LINES;
+        lines.splice(MOST_LINES / 2..MOST_LINES / 2 + left_out, [format!("({left_out} more in events.jsonl)")]);
+    }
+    lines
+}
+
+/// What the worker said last that failed last.
+fn last_words(state: &JobState, told: &[Told]) -> Vec<String> {
+    let failed = told.iter().rev().find_map(|told| match &told.what {
+        Happening::Job(Story::AttemptEnded { attempt, cause, .. })
+            if *cause != Cause::JobEnds =>
+        {
+            Some(*attempt)
+        }
+        _ => None,
+    });
+    let Some((attempt, path)) = failed.and_then(|attempt| {
+        let folder = JobFolder::open(&state.folder).ok()?;
+        Some((attempt, folder.attempt(attempt).join("stderr")))
+    }) else {
+        return Vec::new();
+    };
+    let text = end_of(&path).unwrap_or_default();
+    let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    if lines.is_empty() {
+        return Vec::new();
+    }
+    let Attempt { index, number } = attempt;
+    let mut said = vec![format!("the last that worker {index} (attempt {number}) wrote to standard error:")];
+    said.extend(lines[lines.len().saturating_sub(LAST_LINES)..].iter().map(|line| format!("  | {line}")));
+    said
+}
+
+fn end_of(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let len = file.metadata()?.len();
+    file.seek(SeekFrom::Start(len.saturating_sub(LAST_BYTES)))?;
+    let mut bytes = Vec::new();
+    file.take(LAST_BYTES).read_to_end(&mut bytes)?;
+    // What could steer the terminal is not passed on.
+    let text = String::from_utf8_lossy(&bytes);
+    Ok(text.chars().filter(|c| *c == '\n' || *c == '\t' || !c.is_control()).collect())
+}
+
+fn places(outcome: &Outcome) -> Vec<String> {
+    let state = &outcome.state;
+    let folder = state.folder.display();
+    let outputs = state.outputs.join(", ");
+    let mut lines = Vec::new();
+    if !state.outputs.is_empty() {
+        lines.push(match &outcome.verdict {
+            Verdict::Succeeded => format!("output: {outputs}"),
+            Verdict::Failed { .. } | Verdict::Stopped { .. } => format!("nothing was put into {outputs}"),
+            Verdict::CommitFailed { .. } => format!("the output in {outputs} is not complete until it is resumed"),
+        });
+    }
+    lines.push(format!("job folder: {folder} (forebay logs {} shows what the workers wrote)", state.job));
+    if matches!(outcome.verdict, Verdict::Stopped { .. } | Verdict::CommitFailed { .. }) {
+        lines.push(format!("to go on: forebay run --resume {folder}"));
+    }
+    lines
+}

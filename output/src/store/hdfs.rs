@@ -1,0 +1,224 @@
+//! A folder on HDFS. Every call is tried again until it is answered or the time is over; as it may have had its effect before,
+//! each must come out the same the second time.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use forebay_store::{Cluster, Clusters, HdfsError};
+use hdfs_native::client::FileStatus;
+use hdfs_native::{Client, HdfsError as NativeError, WriteOptions};
+
+use super::fuse::Fuse;
+use super::{Entry, Renamed};
+use crate::{OutputError, Tally};
+
+/// Hadoop's default for `fs.permissions.umask-mode`.
+const DEFAULT_UMASK: u32 = 0o022;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Hdfs {
+    pub(crate) cluster: Arc<Cluster>,
+    /// Absolute, without a slash at the end; the file system's root is empty.
+    root: String,
+    umask: u32,
+    pub(super) fuse: Fuse,
+}
+
+impl Hdfs {
+    pub(super) fn new(clusters: &Clusters, authority: Option<&str>, path: &str) -> Result<Self, OutputError> {
+        let cluster = clusters.cluster(authority)?;
+        let configured = clusters.configuration()?.get("fs.permissions.umask-mode");
+        let umask = configured.map_err(HdfsError::from)?;
+        let umask = umask.map_or(Some(DEFAULT_UMASK), |text| u32::from_str_radix(text.trim(), 8).ok());
+        let umask = umask.unwrap_or_else(|| {
+            tracing::warn!("fs.permissions.umask-mode is no octal number, 077 is used");
+            0o077
+        });
+        // NameNodes refuse `//` and a slash at the end.
+        let components = path.split('/').filter(|part| !part.is_empty() && *part != ".");
+        let root = components.flat_map(|part| ["/", part]).collect();
+        Ok(Self { cluster, root, umask, fuse: Fuse::whole() })
+    }
+
+    pub(crate) fn path(&self, path: &str) -> String {
+        match (&*self.root, path) {
+            ("", "") => "/".into(),
+            (root, "") => root.into(),
+            (root, path) => format!("{root}/{path}"),
+        }
+    }
+
+    pub(crate) fn address(&self, path: &str) -> String {
+        self.cluster.address(&self.path(path))
+    }
+
+    /// How a new file is made: in place of one that may be there.
+    pub(crate) fn write_options(&self) -> WriteOptions {
+        WriteOptions::default().overwrite(true).permission(0o666 & !self.umask)
+    }
+
+    /// Asks with patience, on a path relative to this folder.
+    async fn ask<T, F>(
+        &self,
+        action: &'static str,
+        path: &str,
+        call: impl FnMut(Client, String) -> F,
+    ) -> Result<T, HdfsError>
+    where
+        F: Future<Output = Result<T, NativeError>>,
+    {
+        // Boxed: a writer's future is large, and so would be all that wait for it.
+        Box::pin(self.cluster.retry(action, &self.path(path), call)).await
+    }
+
+    async fn change<T>(&self, change: impl Future<Output = Result<T, HdfsError>>) -> Result<T, OutputError> {
+        self.fuse.before()?;
+        let changed = change.await?;
+        self.fuse.after()?;
+        Ok(changed)
+    }
+
+    pub(super) async fn stat(&self, path: &str) -> Result<Option<Entry>, OutputError> {
+        let found =
+            self.ask("read", path, async |client, path| unless_missing(client.get_file_info(&path).await));
+        match found.await {
+            Err(HdfsError::Refused { source, .. }) if is_file(&source) => {
+                Err(OutputError::NotAFolder { path: self.address(path) })
+            }
+            found => Ok(found?.map(|status| entry(&status))),
+        }
+    }
+
+    pub(super) async fn list(&self, path: &str) -> Result<Vec<Entry>, OutputError> {
+        let listed = self
+            .ask("list", path, async |client, path| unless_missing(client.list_status(&path, false).await));
+        Ok(listed.await?.unwrap_or_default().iter().map(entry).collect())
+    }
+
+    pub(super) async fn make_folder(&self, path: &str, private: bool) -> Result<(), OutputError> {
+        let permission = if private { 0o700 } else { 0o777 & !self.umask };
+        let made = self.ask("make", path, async |client, path| client.mkdirs(&path, permission, true).await);
+        let made = self.change(made).await;
+        match made {
+            Err(OutputError::Hdfs(HdfsError::Refused { source, .. })) if is_file(&source) => {
+                Err(OutputError::NotAFolder { path: self.address(path) })
+            }
+            made => made,
+        }
+    }
+
+    pub(super) async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, OutputError> {
+        let read = self.ask("read", path, async |client, path| {
+            let Some(reader) = unless_missing(client.read(&path).await)? else { return Ok(None) };
+            reader.read_range(0, reader.file_length()).await.map(Some)
+        });
+        Ok(read.await?.map(|bytes| bytes.to_vec()))
+    }
+
+    pub(super) async fn write(&self, path: &str, bytes: Bytes) -> Result<(), OutputError> {
+        let new = format!("{path}.new");
+        let options = self.write_options();
+        let written = self.ask("write", &new, async |client, path| {
+            let mut writer = client.create(&path, &options).await?;
+            Box::pin(writer.write_bytes(bytes.clone())).await?;
+            Box::pin(writer.close()).await
+        });
+        self.change(written).await?;
+        let to = self.path(path);
+        let renamed = self.ask("write", &new, async |client, new| client.rename(&new, &to, true).await);
+        match self.change(renamed).await {
+            // Done before, and the answer was lost.
+            Err(OutputError::Hdfs(HdfsError::Refused { source, .. }))
+                if is_missing(&source) && self.read(path).await?.as_deref() == Some(&*bytes) =>
+            {
+                Ok(())
+            }
+            renamed => renamed,
+        }
+    }
+
+    pub(super) async fn rename(&self, from: &str, to: &str) -> Result<Renamed, OutputError> {
+        let to = self.path(to);
+        let renamed =
+            self.ask("rename", from, async |client, from| match client.rename(&from, &to, false).await {
+                Ok(()) => Ok(Renamed::Done),
+                Err(NativeError::AlreadyExists(_)) => Ok(Renamed::Exists),
+                Err(error) if is_missing(&error) => Ok(Renamed::NoSource),
+                Err(error) => Err(error),
+            });
+        self.change(renamed).await
+    }
+
+    pub(super) async fn remove(&self, path: &str) -> Result<(), OutputError> {
+        let removed = self.ask("remove", path, async |client, path| client.delete(&path, true).await);
+        self.change(removed).await.map(drop)
+    }
+
+    pub(super) async fn remove_if_empty(&self, path: &str) -> Result<(), OutputError> {
+        let removed =
+            self.ask("remove", path, async |client, path| match client.delete(&path, false).await {
+                Err(NativeError::RPCError(class, _))
+                    if class.ends_with("PathIsNotEmptyDirectoryException") =>
+                {
+                    Ok(false)
+                }
+                removed => removed,
+            });
+        self.change(removed).await.map(drop)
+    }
+
+    pub(super) async fn tally(&self, path: &str) -> Result<Option<Tally>, OutputError> {
+        let Some(entry) = self.stat(path).await? else { return Ok(None) };
+        let mut tally = Tally::default();
+        if !entry.is_folder {
+            tally.file(b"", entry.len);
+            return Ok(Some(tally));
+        }
+        let mut pending = vec![String::new()];
+        while let Some(folder) = pending.pop() {
+            let at = if folder.is_empty() { path.to_owned() } else { format!("{path}/{folder}") };
+            for entry in self.list(&at).await? {
+                let name = entry.name.to_string_lossy();
+                let relative = if folder.is_empty() { name.into() } else { format!("{folder}/{name}") };
+                if entry.is_folder {
+                    tally.folder(relative.as_bytes());
+                    pending.push(relative);
+                } else {
+                    tally.file(relative.as_bytes(), entry.len);
+                }
+            }
+        }
+        Ok(Some(tally))
+    }
+}
+
+fn entry(status: &FileStatus) -> Entry {
+    let name = status.path.rsplit('/').next().unwrap_or(&status.path);
+    let len = if status.isdir { 0 } else { status.length as u64 };
+    Entry { name: OsString::from(name), is_folder: status.isdir, len }
+}
+
+fn is_missing(error: &NativeError) -> bool {
+    match error {
+        NativeError::FileNotFound(_) => true,
+        NativeError::RPCError(class, _) => class.ends_with("FileNotFoundException"),
+        _ => false,
+    }
+}
+
+/// A file where there should be a folder.
+fn is_file(error: &NativeError) -> bool {
+    match error {
+        NativeError::AlreadyExists(_) => true,
+        NativeError::RPCError(class, _) => class.ends_with("ParentNotDirectoryException"),
+        _ => false,
+    }
+}
+
+fn unless_missing<T>(found: Result<T, NativeError>) -> Result<Option<T>, NativeError> {
+    match found {
+        Err(error) if is_missing(&error) => Ok(None),
+        found => found.map(Some),
+    }
+}
