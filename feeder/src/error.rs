@@ -1,47 +1,16 @@
 //! What can go wrong, said so that the reader knows on what, why, and what to do.
 
-mod native;
-
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
-pub(crate) use self::native::server_message;
+use forebay_store::{AddressError, HdfsError};
 
 /// Planning failed: nothing was started, nothing was fed.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// An empty argument.
-    #[error("an input is empty; give a file, a folder or a glob")]
-    EmptyInput,
-    /// An unknown URI scheme.
-    #[error(
-        "cannot read {input}: the scheme {scheme}:// is not supported; use file://, hdfs:// or a bare local path"
-    )]
-    Scheme {
-        /// The argument.
-        input: String,
-        /// Its scheme.
-        scheme: String,
-    },
-    /// `file://host/…`.
-    #[error("cannot read {input}: a file:// address has no host; write file:/// and an absolute path")]
-    FileAuthority {
-        /// The argument.
-        input: String,
-    },
-    /// `file://` and nothing else.
-    #[error("cannot read {input}: it has no path")]
-    NoPath {
-        /// The argument.
-        input: String,
-    },
-    /// HDFS paths are text.
-    #[error("cannot read {input}: HDFS paths are UTF-8")]
-    NotUtf8 {
-        /// The argument.
-        input: String,
-    },
+    /// An address that cannot be understood.
+    #[error(transparent)]
+    Address(#[from] AddressError),
     /// A job's files are named in texts.
     #[error("cannot hand {path:?} to a worker: its name is not UTF-8; rename the file")]
     NameNotUtf8 {
@@ -130,85 +99,8 @@ pub enum PlanError {
 impl PlanError {
     /// Whether the command line itself is wrong, whatever the state of the world.
     pub fn is_usage(&self) -> bool {
-        matches!(
-            self,
-            Self::EmptyInput
-                | Self::Scheme { .. }
-                | Self::FileAuthority { .. }
-                | Self::NoPath { .. }
-                | Self::NotUtf8 { .. }
-                | Self::Pattern { .. }
-        )
+        matches!(self, Self::Address(_) | Self::Pattern { .. })
     }
-}
-
-/// An HDFS operation failed for good.
-#[derive(Debug, thiserror::Error)]
-pub enum HdfsError {
-    /// No client could be made from the address and the configuration.
-    #[error("cannot use {uri}: {source} ({origin})")]
-    Client {
-        /// The address.
-        uri: String,
-        /// Where the configuration comes from.
-        origin: String,
-        /// Why.
-        source: hdfs_native::HdfsError,
-    },
-    /// The configuration cannot be used.
-    #[error("cannot use the Hadoop configuration: {0}")]
-    Configuration(#[from] forebay_hadoop::ConfError),
-    /// `hdfs:///` without a default file system that is an HDFS.
-    #[error(
-        "cannot use hdfs:///, the default file system: {origin}; set HADOOP_CONF_DIR to a folder whose core-site.xml names an hdfs:// address, or write the NameNode into the path"
-    )]
-    NoDefault {
-        /// Where the configuration comes from, or that there is none.
-        origin: String,
-    },
-    /// The answer was clear: trying again would not help.
-    #[error("cannot {action} {path}: {}", server_message(source))]
-    Refused {
-        /// What was asked for.
-        action: &'static str,
-        /// Full address of the file.
-        path: String,
-        /// Why.
-        source: hdfs_native::HdfsError,
-    },
-    /// Tried again until the time was over.
-    #[error("cannot {action} {path}: gave up after {} tries in {:.1} s; the last answer was: {}. Check that the NameNode and DataNodes are up and reachable", tries, waited.as_secs_f64(), last)]
-    GaveUp {
-        /// What was asked for.
-        action: &'static str,
-        /// Full address of the file, which names the NameNode or nameservice asked.
-        path: String,
-        /// How often.
-        tries: u32,
-        /// How long.
-        waited: Duration,
-        /// The last failure.
-        last: String,
-    },
-    /// The NameNode does not tell where a file's blocks lie.
-    #[error("cannot learn where the blocks of {path} lie: {why}")]
-    Locations {
-        /// Full address of the file.
-        path: String,
-        /// Why.
-        why: String,
-    },
-    /// A task of the client ended without a word.
-    #[error(
-        "cannot read {path}: the HDFS client broke off; please report this with the log (FOREBAY_LOG=debug)"
-    )]
-    Broken {
-        /// Full address of the file.
-        path: String,
-    },
-    /// The tokio runtime could not be started.
-    #[error("cannot start the HDFS client's threads: {0}")]
-    Runtime(io::Error),
 }
 
 /// Reading an input failed while feeding.

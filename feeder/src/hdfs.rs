@@ -1,19 +1,19 @@
-//! HDFS through `hdfs-native`: clients by address, and every call bounded in time.
+//! The clusters of a feed: what the store's clients do, and what Forebay speaks itself.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use forebay_hadoop::namenode::LocatedBlocks;
 use forebay_hadoop::{Configuration, NameNode};
 use forebay_shortcircuit::{Reason, Settings, ShortCircuit};
+use forebay_store::{Clusters, Patience};
 use hdfs_native::client::FileStatus;
-use hdfs_native::{Client, ClientBuilder, HdfsError as NativeError};
+use hdfs_native::{Client, HdfsError as NativeError};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::error::server_message;
 use crate::listing::{FileFacts, Kind, Namespace};
 use crate::source::hdfs::{Local, LocalBlock, Remote};
 use crate::{HdfsError, PlanError};
@@ -21,24 +21,19 @@ use crate::{HdfsError, PlanError};
 /// How long an operation is tried before the feed gives up.
 pub const DEFAULT_HDFS_TIMEOUT: Duration = Duration::from_secs(30);
 
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// How long a DataNode may be silent before another one is asked.
-const LONGEST_SILENCE: Duration = Duration::from_secs(10);
-
 /// The HDFS client of a feed: its threads and its connections. Nothing is started before it is needed.
 #[derive(Debug)]
 pub struct Hdfs {
     timeout: Duration,
     runtime: Option<Runtime>,
-    conf: Option<Arc<Configuration>>,
+    remotes: Option<Clusters>,
     clusters: HashMap<String, Arc<Cluster>>,
 }
 
 impl Hdfs {
     /// A client that gives up on an operation after `timeout`.
     pub fn new(timeout: Duration) -> Self {
-        Self { timeout, runtime: None, conf: None, clusters: HashMap::new() }
+        Self { timeout, runtime: None, remotes: None, clusters: HashMap::new() }
     }
 
     /// Handle of the client's threads, started at the first call.
@@ -57,32 +52,15 @@ impl Hdfs {
 
     /// The cluster at `authority`, or the default file system.
     pub(crate) fn cluster(&mut self, authority: Option<&str>) -> Result<Arc<Cluster>, HdfsError> {
-        let conf = match &self.conf {
-            Some(conf) => Arc::clone(conf),
-            None => Arc::clone(self.conf.insert(Arc::new(Configuration::load()?))),
-        };
-        let authority = match authority {
-            Some(authority) => authority.to_owned(),
-            None => {
-                conf.default_authority()?.ok_or_else(|| HdfsError::NoDefault { origin: origin(&conf) })?
-            }
-        };
-        if let Some(cluster) = self.clusters.get(&authority) {
+        let handle = self.handle()?;
+        let remotes = self.remotes.get_or_insert_with(|| Clusters::new(self.timeout, handle.clone()));
+        let remote = remotes.cluster(authority)?;
+        if let Some(cluster) = self.clusters.get(remote.authority()) {
             return Ok(Arc::clone(cluster));
         }
-        let logical = conf.nameservice(&authority).ok().filter(|service| service.is_logical);
-        let namenodes = logical
-            .map_or_else(Vec::new, |service| service.namenodes.iter().map(ToString::to_string).collect());
-        let handle = self.handle()?;
-        let uri = format!("hdfs://{authority}");
-        let client = connect(&authority, &handle, self.timeout).map_err(|source| HdfsError::Client {
-            uri: uri.clone(),
-            origin: origin(&conf),
-            source,
-        })?;
-        let (namenode, local) = native(&conf, &authority, self.timeout);
-        let timeout = self.timeout;
-        let cluster = Arc::new(Cluster { client, uri, namenodes, timeout, handle, namenode, local });
+        let (namenode, local) = native(&*remotes.configuration()?, remote.authority(), self.timeout);
+        let authority = remote.authority().to_owned();
+        let cluster = Arc::new(Cluster { remote, handle, namenode, local });
         self.clusters.insert(authority, Arc::clone(&cluster));
         Ok(cluster)
     }
@@ -94,42 +72,6 @@ impl Drop for Hdfs {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
-    }
-}
-
-/// Short rounds inside hdfs-native, so that the retries, their deadline and the last error are ours to tell,
-/// and so that a DataNode that has gone silent is given up in time for another replica.
-fn client_settings(timeout: Duration) -> [(&'static str, String); 4] {
-    let silence = (timeout / 3).min(LONGEST_SILENCE).as_millis().max(1);
-    [
-        ("dfs.client.failover.max.attempts", "3".into()),
-        ("dfs.client.failover.sleep.base.millis", "50".into()),
-        ("dfs.client.failover.sleep.max.millis", "200".into()),
-        ("dfs.client.socket-timeout", silence.to_string()),
-    ]
-}
-
-fn connect(authority: &str, handle: &Handle, timeout: Duration) -> Result<Client, NativeError> {
-    let build = |url: String| {
-        let builder =
-            ClientBuilder::new().with_config(client_settings(timeout)).with_io_runtime(handle.clone());
-        builder.with_url(url).build()
-    };
-    match build(format!("hdfs://{authority}")) {
-        // Neither a port nor a configured nameservice: Hadoop then means the NameNode's default port.
-        Err(NativeError::InvalidArgument(_)) if !authority.contains(':') => {
-            build(format!("hdfs://{authority}:8020"))
-        }
-        client => client,
-    }
-}
-
-/// Where the default file system is configured, for messages.
-fn origin(conf: &Configuration) -> String {
-    match (conf.folder(), conf.get("fs.defaultFS")) {
-        (None, _) => "HADOOP_CONF_DIR is not set".into(),
-        (Some(folder), Ok(Some(fs))) => format!("with {} fs.defaultFS is {fs}", folder.display()),
-        (Some(folder), _) => format!("{} sets no fs.defaultFS", folder.display()),
     }
 }
 
@@ -150,12 +92,7 @@ fn native(conf: &Configuration, authority: &str, timeout: Duration) -> (Option<N
 /// One HDFS.
 #[derive(Debug)]
 pub(crate) struct Cluster {
-    client: Client,
-    /// `hdfs://authority`, for messages.
-    uri: String,
-    /// Addresses behind a nameservice, for messages.
-    namenodes: Vec<String>,
-    timeout: Duration,
+    remote: Arc<forebay_store::Cluster>,
     handle: Handle,
     /// Our own client of the NameNode, for block locations; without it everything comes over the network.
     namenode: Option<NameNode>,
@@ -215,7 +152,7 @@ impl Cluster {
 
     /// The full address of a path.
     pub(crate) fn address(&self, path: &str) -> String {
-        format!("{}{path}", self.uri)
+        self.remote.address(path)
     }
 
     pub(crate) fn handle(&self) -> &Handle {
@@ -224,11 +161,7 @@ impl Cluster {
 
     /// A clock for one operation on `path`, with this cluster's patience.
     pub(crate) fn patience(&self, action: &'static str, path: &str) -> Patience {
-        let mut asked = self.address(path);
-        if !self.namenodes.is_empty() {
-            asked = format!("{asked} (NameNodes {})", self.namenodes.join(", "));
-        }
-        Patience::new(action, asked, self.timeout)
+        self.remote.patience(action, path)
     }
 
     /// Runs `call` until it succeeds, is refused for good, or the time is over.
@@ -236,94 +169,12 @@ impl Cluster {
         &self,
         action: &'static str,
         path: &str,
-        mut call: impl FnMut(Client, String) -> F,
+        call: impl FnMut(Client, String) -> F,
     ) -> Result<T, HdfsError>
     where
         F: Future<Output = Result<T, NativeError>>,
     {
-        let mut patience = self.patience(action, path);
-        loop {
-            match tokio::time::timeout(patience.left(), call(self.client.clone(), path.to_owned())).await {
-                Ok(Ok(value)) => return Ok(value),
-                Ok(Err(error)) => patience.after(error).await?,
-                Err(_) => return Err(patience.give_up()),
-            }
-        }
-    }
-}
-
-/// How often and how long an operation has been tried since it last made progress.
-pub(crate) struct Patience {
-    action: &'static str,
-    path: String,
-    timeout: Duration,
-    since: Instant,
-    tries: u32,
-    pause: Duration,
-    last: Option<String>,
-}
-
-impl Patience {
-    fn new(action: &'static str, path: String, timeout: Duration) -> Self {
-        Self { action, path, timeout, since: Instant::now(), tries: 0, pause: FIRST_PAUSE, last: None }
-    }
-
-    /// Progress was made: the time starts anew.
-    pub(crate) fn renew(&mut self) {
-        (self.since, self.tries, self.pause, self.last) = (Instant::now(), 0, FIRST_PAUSE, None);
-    }
-
-    pub(crate) fn left(&self) -> Duration {
-        self.timeout.saturating_sub(self.since.elapsed()).max(Duration::from_millis(1))
-    }
-
-    /// Pauses after a failure that may pass, or gives the error up.
-    pub(crate) async fn after(&mut self, error: NativeError) -> Result<(), HdfsError> {
-        self.tries += 1;
-        if !may_pass(&error) {
-            return Err(HdfsError::Refused { action: self.action, path: self.path.clone(), source: error });
-        }
-        self.last = Some(server_message(&error));
-        tracing::info!(action = self.action, path = self.path, tries = self.tries, %error, "a try failed");
-        if self.pause().await { Ok(()) } else { Err(self.give_up()) }
-    }
-
-    /// Pauses before another try, or says that the time does not allow one.
-    pub(crate) async fn pause(&mut self) -> bool {
-        if self.since.elapsed() + self.pause >= self.timeout {
-            return false;
-        }
-        tokio::time::sleep(self.pause).await;
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        true
-    }
-
-    pub(crate) fn give_up(&self) -> HdfsError {
-        HdfsError::GaveUp {
-            action: self.action,
-            path: self.path.clone(),
-            tries: self.tries.max(1),
-            waited: self.since.elapsed(),
-            last: self.last.clone().unwrap_or_else(|| "none, it did not answer".into()),
-        }
-    }
-}
-
-/// Whether the same call may succeed a little later.
-fn may_pass(error: &NativeError) -> bool {
-    match error {
-        NativeError::IOError(_)
-        | NativeError::DataTransferError(_)
-        | NativeError::ChecksumError
-        | NativeError::BlocksNotFound(_)
-        | NativeError::OperationFailed(_)
-        | NativeError::ErasureCodingError(_) => true,
-        NativeError::RPCError(class, _) | NativeError::FatalRPCError(class, _) => {
-            ["StandbyException", "RetriableException", "SafeModeException", "ObserverRetryOnActiveException"]
-                .iter()
-                .any(|passing| class.ends_with(passing))
-        }
-        _ => false,
+        self.remote.retry(action, path, call).await
     }
 }
 

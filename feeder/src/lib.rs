@@ -12,7 +12,6 @@ mod delivery;
 mod error;
 mod feed;
 mod hdfs;
-mod input;
 mod lease;
 mod listing;
 mod locations;
@@ -27,10 +26,12 @@ mod suffix;
 mod worker;
 
 pub use delivered::Delivered;
-pub use error::{DeliveryError, FeedError, HdfsError, PlanError, SourceError};
+pub use error::{DeliveryError, FeedError, PlanError, SourceError};
 pub use feed::{Ended, Leases, LineEnding, Settings, feed, feed_leases};
+/// An input is named by its address.
+pub use forebay_store::Address as Input;
+pub use forebay_store::{AddressError, HdfsError};
 pub use hdfs::{DEFAULT_HDFS_TIMEOUT, Hdfs};
-pub use input::Input;
 pub use lease::{FileEntry, Lease, LeaseObserver, LeaseQueue, Skip, StreamPosition};
 pub use locations::Locations;
 pub use meter::{Meter, Sampler, Snapshot, Verdict};

@@ -232,7 +232,7 @@ impl OutputDir {
 }
 
 impl OutputError {
-    /// Whether trying again would end the same way.
+    /// Whether trying again would end the same way. After such an error of a commit nothing of the job stays.
     pub fn is_refusal(&self) -> bool {
         matches!(
             self,

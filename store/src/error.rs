@@ -42,7 +42,7 @@ pub enum AddressError {
     },
 }
 
-/// HDFS said no, or nothing.
+/// An HDFS operation failed for good.
 #[derive(Debug, thiserror::Error)]
 pub enum HdfsError {
     /// No client could be made from the address and the configuration.
@@ -89,6 +89,14 @@ pub enum HdfsError {
         waited: Duration,
         /// The last failure.
         last: String,
+    },
+    /// The NameNode does not tell where a file's blocks lie.
+    #[error("cannot learn where the blocks of {path} lie: {why}")]
+    Locations {
+        /// Full address of the file.
+        path: String,
+        /// Why.
+        why: String,
     },
     /// A task of the client ended without a word.
     #[error(

@@ -72,22 +72,30 @@ impl Hdfs {
         Box::pin(self.cluster.retry(action, &self.path(path), call)).await
     }
 
-    async fn change<T>(&self, change: impl Future<Output = Result<T, HdfsError>>) -> Result<T, OutputError> {
+    async fn change<T, E: Into<OutputError>>(
+        &self,
+        change: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, OutputError> {
         self.fuse.before()?;
-        let changed = change.await?;
+        let changed = change.await.map_err(Into::into)?;
         self.fuse.after()?;
         Ok(changed)
+    }
+
+    /// A file on the way to a path gets its own error.
+    fn in_folder<T>(&self, path: &str, answer: Result<T, HdfsError>) -> Result<T, OutputError> {
+        match answer {
+            Err(HdfsError::Refused { source, .. }) if is_file(&source) => {
+                Err(OutputError::NotAFolder { path: self.address(path) })
+            }
+            answer => Ok(answer?),
+        }
     }
 
     pub(super) async fn stat(&self, path: &str) -> Result<Option<Entry>, OutputError> {
         let found =
             self.ask("read", path, async |client, path| unless_missing(client.get_file_info(&path).await));
-        match found.await {
-            Err(HdfsError::Refused { source, .. }) if is_file(&source) => {
-                Err(OutputError::NotAFolder { path: self.address(path) })
-            }
-            found => Ok(found?.map(|status| entry(&status))),
-        }
+        Ok(self.in_folder(path, found.await)?.map(|status| entry(&status)))
     }
 
     pub(super) async fn list(&self, path: &str) -> Result<Vec<Entry>, OutputError> {
@@ -99,13 +107,7 @@ impl Hdfs {
     pub(super) async fn make_folder(&self, path: &str, private: bool) -> Result<(), OutputError> {
         let permission = if private { 0o700 } else { 0o777 & !self.umask };
         let made = self.ask("make", path, async |client, path| client.mkdirs(&path, permission, true).await);
-        let made = self.change(made).await;
-        match made {
-            Err(OutputError::Hdfs(HdfsError::Refused { source, .. })) if is_file(&source) => {
-                Err(OutputError::NotAFolder { path: self.address(path) })
-            }
-            made => made,
-        }
+        self.change(async { self.in_folder(path, made.await) }).await
     }
 
     pub(super) async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, OutputError> {
@@ -113,7 +115,7 @@ impl Hdfs {
             let Some(reader) = unless_missing(client.read(&path).await)? else { return Ok(None) };
             reader.read_range(0, reader.file_length()).await.map(Some)
         });
-        Ok(read.await?.map(|bytes| bytes.to_vec()))
+        Ok(self.in_folder(path, read.await)?.map(|bytes| bytes.to_vec()))
     }
 
     pub(super) async fn write(&self, path: &str, bytes: Bytes) -> Result<(), OutputError> {
@@ -211,7 +213,10 @@ fn is_missing(error: &NativeError) -> bool {
 fn is_file(error: &NativeError) -> bool {
     match error {
         NativeError::AlreadyExists(_) => true,
-        NativeError::RPCError(class, _) => class.ends_with("ParentNotDirectoryException"),
+        // `FSPermissionChecker` has no class of its own for it.
+        NativeError::RPCError(class, message) => {
+            class.ends_with("ParentNotDirectoryException") || message.contains("(is not a directory)")
+        }
         _ => false,
     }
 }

@@ -117,7 +117,7 @@ impl HdfsStream {
         }
         while let Err(trouble) = tried {
             self.after(trouble, &mut patience).await?;
-            tried = self.go_on().await;
+            tried = Box::pin(self.go_on()).await;
         }
         if !self.can_sync {
             self.forget();
@@ -126,12 +126,12 @@ impl HdfsStream {
     }
 
     /// All was written: closes the file and says that the part is whole.
-    pub async fn finish(mut self) -> Result<Staged, OutputError> {
+    pub async fn finish(mut self: Box<Self>) -> Result<Staged, OutputError> {
         let mut patience = self.patience();
         let mut tried = self.close().await;
         while let Err(trouble) = tried {
             self.after(trouble, &mut patience).await?;
-            tried = match self.go_on().await {
+            tried = match Box::pin(self.go_on()).await {
                 Ok(()) => self.close().await,
                 trouble => trouble,
             };
