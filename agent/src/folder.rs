@@ -213,10 +213,10 @@ mod tests {
         let folder = AttemptFolder::at(room.path());
         folder.wait_until_left().unwrap();
         let lock = share(&folder.lock()).unwrap();
-        let _another = share(&folder.lock()).unwrap();
+        let another = share(&folder.lock()).unwrap();
         let file = File::open(folder.lock()).unwrap();
         assert!(retry_lock(Duration::from_millis(50), || file.try_lock()).is_err());
-        drop((lock, _another));
+        drop((lock, another));
         folder.wait_until_left().unwrap();
     }
 }

@@ -44,12 +44,12 @@ pub fn read_attempt(folder: &Path) -> io::Result<Left> {
             Channel::Stderr => {
                 let mut scanner = ReportScanner::new(channel);
                 scan(file, &mut scanner, &mut ack)?;
-                scanner.finish(|report| keep(report, &mut ack));
+                scanner.finish(|report| keep(&report, &mut ack));
             }
             Channel::Ack => scan(file, &mut acks, &mut ack)?,
         }
     }
-    acks.finish(|report| keep(report, &mut ack));
+    acks.finish(|report| keep(&report, &mut ack));
     Ok(Left { begins, ack: ack.map(to_wire) })
 }
 
@@ -58,16 +58,16 @@ fn scan(mut file: File, scanner: &mut ReportScanner, ack: &mut Option<Ack>) -> i
     loop {
         match file.read(&mut buffer) {
             Ok(0) => return Ok(()),
-            Ok(read) => scanner.push(&buffer[..read], |report| keep(report, ack)),
+            Ok(read) => scanner.push(&buffer[..read], |report| keep(&report, ack)),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
 }
 
-fn keep<E>(report: Result<Report, E>, ack: &mut Option<Ack>) {
+fn keep<E>(report: &Result<Report, E>, ack: &mut Option<Ack>) {
     if let Ok(Report::Ack(said)) = report {
-        *ack = further(*ack, said);
+        *ack = Some(further(*ack, *said));
     }
 }
 
@@ -77,8 +77,8 @@ mod tests {
 
     use super::*;
 
-    fn records(n: u64) -> Option<v1::Ack> {
-        Some(to_wire(Ack::Records(n)))
+    fn records(n: u64) -> v1::Ack {
+        to_wire(Ack::Records(n))
     }
 
     #[test]
@@ -96,10 +96,10 @@ mod tests {
         fs::write(folder.stderr(), "x\nreporter ack:records=5\nnoise\nreporter ack:records=6").unwrap();
         let left = read_attempt(folder.path()).unwrap();
         assert_eq!(left.begins.iter().map(|begin| begin.unit).collect::<Vec<_>>(), [7, 9]);
-        assert_eq!(left.ack, records(6));
+        assert_eq!(left.ack, Some(records(6)));
         fs::write(folder.acks(), "ack:records=1\nack:rec").unwrap();
         fs::write(folder.acks_rest(), "ords=12\nack:records=13").unwrap();
-        assert_eq!(read_attempt(folder.path()).unwrap().ack, records(13));
+        assert_eq!(read_attempt(folder.path()).unwrap().ack, Some(records(13)));
         fs::write(folder.journal(), whole + "{}\n").unwrap();
         assert!(read_attempt(folder.path()).unwrap_err().to_string().contains("line 3"));
     }

@@ -68,7 +68,7 @@ fn begin() -> Result<i32, AgentError> {
         // Ends when the other end is dropped.
         let _ = runtime.block_on(quitted);
     })?;
-    let mut attempt = Attempt::new(bootstrap, over)?;
+    let mut attempt = Attempt::new(bootstrap, over);
     let status = attempt.run(&handle);
     drop(quit);
     if driver.join().is_err() {
@@ -117,9 +117,9 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn new(bootstrap: Bootstrap, over: Over) -> io::Result<Self> {
+    fn new(bootstrap: Bootstrap, over: Over) -> Self {
         let (stream, told) = (Stream::default(), Told::default());
-        Ok(Self { bootstrap, over, stream, told, has_run: false, queue: None })
+        Self { bootstrap, over, stream, told, has_run: false, queue: None }
     }
 
     fn run(&mut self, handle: &Handle) -> i32 {
@@ -130,7 +130,7 @@ impl Attempt {
                 return 1;
             }
         };
-        let cause = match self.to_the_end(&am) {
+        let cause = match self.go_through(&am) {
             Ok(()) => return 0,
             Err(cause) => cause,
         };
@@ -153,7 +153,7 @@ impl Attempt {
         1
     }
 
-    fn to_the_end(&mut self, am: &Am) -> Result<(), Cause> {
+    fn go_through(&mut self, am: &Am) -> Result<(), Cause> {
         let reply = am.register()?;
         let every = Duration::from_millis(reply.heartbeat_ms.clamp(HEARTBEAT.0, HEARTBEAT.1).into());
         am.handle.spawn(beat(am.clone(), every, self.stream.clone(), self.told.clone()));

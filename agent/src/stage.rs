@@ -36,8 +36,11 @@ pub(crate) enum Stdout {
     /// To the output's own file.
     Local(LocalStream),
     /// To HDFS, which this waits for.
-    Hdfs(mpsc::Receiver<Result<Box<HdfsStream>, OutputError>>),
+    Hdfs(Copied),
 }
+
+/// Tells when all that was written into a pipe has gone on.
+type Copied = mpsc::Receiver<Result<Box<HdfsStream>, OutputError>>;
 
 impl Outputs {
     pub(crate) fn open(
@@ -81,10 +84,7 @@ impl Outputs {
     }
 
     /// Copies what is written into a pipe; ends when nobody writes any more.
-    fn copy(
-        &self,
-        mut stream: Box<HdfsStream>,
-    ) -> std::io::Result<(OwnedFd, mpsc::Receiver<Result<Box<HdfsStream>, OutputError>>)> {
+    fn copy(&self, mut stream: Box<HdfsStream>) -> std::io::Result<(OwnedFd, Copied)> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
         let flags = rustix::fs::fcntl_getfl(&read)?;
         // The reader's alone: the worker's end stays blocking.

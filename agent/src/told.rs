@@ -36,7 +36,7 @@ impl Told {
         match report {
             Ok(Report::Ack(ack)) => {
                 let mut state = self.state();
-                state.ack = further(state.ack, ack);
+                state.ack = Some(further(state.ack, ack));
             }
             Ok(Report::Progress(fraction)) => self.state().fraction = Some(fraction),
             Ok(Report::Status(status)) => self.state().status = Some(cut(status)),
@@ -133,12 +133,12 @@ impl Told {
 }
 
 /// The further of two acknowledgements; of two kinds that cannot be compared, the later.
-pub(crate) fn further(before: Option<Ack>, ack: Ack) -> Option<Ack> {
-    Some(match (before, ack) {
+pub(crate) fn further(before: Option<Ack>, ack: Ack) -> Ack {
+    match (before, ack) {
         (Some(Ack::Records(a)), Ack::Records(b)) => Ack::Records(a.max(b)),
         (Some(Ack::Bytes(a)), Ack::Bytes(b)) => Ack::Bytes(a.max(b)),
         (_, ack) => ack,
-    })
+    }
 }
 
 pub(crate) fn to_wire(ack: Ack) -> v1::Ack {

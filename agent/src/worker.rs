@@ -65,7 +65,7 @@ pub(crate) fn run(setting: Setting<'_>) -> Result<i32, Cause> {
         recall.wait().await;
         let _ = events.send(Event::Over);
     });
-    let status = running.to_the_end();
+    let status = running.until_gone();
     running.clear_up();
     match (over.cause(), status) {
         (None, Some(status)) => Ok(status),
@@ -124,7 +124,7 @@ impl<'a> Running<'a> {
     }
 
     /// Until all of the worker is gone; its status, if it is known.
-    fn to_the_end(&mut self) -> Option<i32> {
+    fn until_gone(&mut self) -> Option<i32> {
         let mut deadline = Some(Instant::now() + GUARD);
         loop {
             let event = match deadline {

@@ -1,5 +1,4 @@
 //! What a worker acknowledges counts, whoever dies.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod support;
 
@@ -10,8 +9,8 @@ use forebay_protocol::v1;
 use rustix::process::Signal;
 use support::{Played, wait_until_gone};
 
-fn records(n: u64) -> Option<v1::Ack> {
-    Some(v1::Ack { ack: Some(v1::ack::Ack::Records(n)) })
+fn records(n: u64) -> v1::Ack {
+    v1::Ack { ack: Some(v1::ack::Ack::Records(n)) }
 }
 
 const FROM_ACK: &str = "on-restart = 'from-ack'";
@@ -29,10 +28,10 @@ fn acknowledgements_count_up_to_the_workers_death() {
         assert_eq!(am.agent(1).status(), Some(0));
         let exited = am.script().exited.clone().unwrap();
         let position = exited.position.unwrap();
-        assert_eq!((exited.status, position.ack), (137, records(50)), "{acknowledge}");
+        assert_eq!((exited.status, position.ack), (137, Some(records(50))), "{acknowledge}");
         assert_eq!(position.begins[1].at.unwrap(), v1::StreamPosition { bytes: 205, records: 41 });
         let left = read_attempt(am.folder(0, 1).path()).unwrap();
-        assert_eq!((left.ack, &left.begins), (records(50), &position.begins));
+        assert_eq!((left.ack, &left.begins), (Some(records(50)), &position.begins));
     }
 }
 
@@ -47,7 +46,7 @@ fn acknowledgements_outlive_the_agent() {
     am.script().splits = am.splits("data", b"one\ntwo\n", 100, 5).into();
     let agent = am.agent(1);
     let guard = agent.guard();
-    am.wait_for("an acknowledgement", |script| script.position.ack == records(1));
+    am.wait_for("an acknowledgement", |script| script.position.ack == Some(records(1)));
     am.wait_for("a begin", |script| script.begins.len() == 1);
     agent.signal(Signal::STOP);
     fs::write(am.path("go"), "").unwrap();
@@ -60,7 +59,7 @@ fn acknowledgements_outlive_the_agent() {
     assert_eq!(fs::read_to_string(folder.path().join("acks")).unwrap(), "ack:records=1\n");
     assert_eq!(fs::read_to_string(folder.path().join("acks.rest")).unwrap(), "ack:records=2\n");
     let left = read_attempt(folder.path()).unwrap();
-    assert_eq!(left.ack, records(2));
+    assert_eq!(left.ack, Some(records(2)));
     assert_eq!(left.begins.iter().map(|begin| begin.unit).collect::<Vec<_>>(), [5]);
 }
 
@@ -71,10 +70,10 @@ fn many_acknowledgements_take_little_room() {
         FROM_ACK,
     );
     assert_eq!(am.agent(1).status(), Some(0));
-    assert_eq!(am.script().exited.clone().unwrap().position.unwrap().ack, records(300_000));
+    assert_eq!(am.script().exited.clone().unwrap().position.unwrap().ack, Some(records(300_000)));
     let folder = am.folder(0, 1);
     assert!(fs::metadata(folder.path().join("acks")).unwrap().len() < 2 << 20);
-    assert_eq!(read_attempt(folder.path()).unwrap().ack, records(300_000));
+    assert_eq!(read_attempt(folder.path()).unwrap().ack, Some(records(300_000)));
 }
 
 #[test]
@@ -83,7 +82,7 @@ fn what_is_no_acknowledgement_is_told_and_ends_nothing() {
     assert_eq!(am.agent(1).status(), Some(0));
     let script = am.script();
     let exited = script.exited.clone().unwrap();
-    assert_eq!(exited.position.unwrap().ack, records(7));
+    assert_eq!(exited.position.unwrap().ack, Some(records(7)));
     let notes = [&script.notes[..], &exited.progress.unwrap().notes].concat();
     assert!(notes.iter().any(|note| note.contains("records=9")), "{notes:?}");
 }
@@ -105,7 +104,7 @@ fn a_long_log_is_kept_and_followed_in_little_memory() {
         FROM_ACK,
     );
     let agent = am.agent(1);
-    am.wait_for("the log's end", |script| script.position.ack == records(3));
+    am.wait_for("the log's end", |script| script.position.ack == Some(records(3)));
     let status = fs::read_to_string(format!("/proc/{}/status", agent.pid().as_raw_nonzero())).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
@@ -113,8 +112,8 @@ fn a_long_log_is_kept_and_followed_in_little_memory() {
     fs::write(am.path("go"), "").unwrap();
     assert_eq!(agent.status(), Some(0));
     let exited = am.script().exited.clone().unwrap();
-    assert_eq!(exited.position.unwrap().ack, records(4), "a last line without an end counts");
+    assert_eq!(exited.position.unwrap().ack, Some(records(4)), "a last line without an end counts");
     assert_eq!(exited.progress.unwrap().fraction, Some(0.5));
     assert!(fs::metadata(am.folder(0, 1).stderr()).unwrap().len() > log_size() << 20);
-    assert_eq!(read_attempt(am.folder(0, 1).path()).unwrap().ack, records(4));
+    assert_eq!(read_attempt(am.folder(0, 1).path()).unwrap().ack, Some(records(4)));
 }

@@ -158,8 +158,7 @@ fn a_folder_of_the_worker_is_staged() {
     let runtime = Runtime::new().unwrap();
     let am =
         Played::sh("echo one > model/part; mkdir model/sub; echo two > model/sub/x; echo no > elsewhere", "");
-    let more = format!("output = ['{}#model']\n", am.path("out").display());
-    am.script().job += &more;
+    am.output(am.path("out").to_str().unwrap(), "#model");
     let output = output(&am, &runtime);
     assert_eq!(am.agent(1).status(), Some(0));
     let attempt = Attempt { index: 0, number: 1 };
@@ -172,9 +171,8 @@ fn a_folder_of_the_worker_is_staged() {
 #[test]
 fn output_that_cannot_be_staged_fails_the_attempt() {
     let runtime = Runtime::new().unwrap();
-    let am = Played::sh("ln -s /etc/passwd model/part", "");
-    let more = format!("output = ['{}#model']\n", am.path("out").display());
-    am.script().job += &more;
+    let am = Played::sh("cat; ln -s /etc/passwd model/part", "");
+    am.output(am.path("out").to_str().unwrap(), "#model");
     output(&am, &runtime);
     assert_eq!(am.agent(1).status(), Some(1));
     let failed = am.script().failed.clone().unwrap();
@@ -186,8 +184,7 @@ fn output_that_cannot_be_staged_fails_the_attempt() {
 fn a_streamed_output_is_the_workers_standard_output() {
     let runtime = Runtime::new().unwrap();
     let am = Played::sh("cat", "output-mode = 'stream'");
-    let more = format!("output = ['{}']\n", am.path("out").display());
-    am.script().job += &more;
+    am.output(am.path("out").to_str().unwrap(), "");
     output(&am, &runtime);
     let content = text(3_000_000);
     am.script().splits = am.splits("data", &content, 1 << 20, 0).into();

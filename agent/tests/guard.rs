@@ -1,5 +1,4 @@
 //! Whoever is killed: no process of a worker is left, and none takes it for the end of its input.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod support;
 

@@ -1,5 +1,4 @@
 //! Attempts from registration to staging, with splits that are leased while they run.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod support;
 
@@ -64,6 +63,19 @@ fn splits_that_come_back_late_are_fed_before_the_end_of_input() {
     let rest = fs::read(am.folder(0, 1).work().join("rest")).unwrap();
     // By Hadoop's rule the first split of four bytes has two lines, the second one the last.
     assert!(rest == [b"two\nthree\n", &much[..]].concat(), "{} bytes", rest.len());
+}
+
+#[test]
+fn a_split_goes_on_behind_what_was_acknowledged() {
+    let am = Played::sh("cat", "on-restart = 'from-ack'");
+    let mut splits = am.splits("data", b"one\ntwo\nthree\nfour\n", 100, 4);
+    splits[0].skip = Some(v1::Skip { behind: Some(v1::skip::Behind::Records(2)) });
+    am.script().splits = splits.into();
+    assert_eq!(am.agent(1).status(), Some(0));
+    assert_eq!(fs::read(am.folder(0, 1).stdout()).unwrap(), b"three\nfour\n");
+    let position = am.script().exited.clone().unwrap().position.unwrap();
+    assert_eq!(position.begins[0].skipped, Some(v1::StreamPosition { bytes: 8, records: 2 }));
+    assert_eq!(position.delivered, Some(v1::StreamPosition { bytes: 11, records: 2 }));
 }
 
 #[test]
@@ -143,6 +155,18 @@ fn what_the_worker_tells_is_told_on() {
     let notes = [&script.notes[..], &progress.notes].concat();
     assert!(notes.iter().any(|note| note.contains("progress log format error")), "{notes:?}");
     assert!(script.staged.is_none());
+}
+
+#[test]
+fn the_worker_inherits_no_descriptor_and_no_signal_mask_of_ours() {
+    let list = "ls /proc/$$/fd; grep -E 'SigIgn|SigBlk' /proc/self/status";
+    // What this test's own surroundings hand down is no leak of ours.
+    let bare = std::process::Command::new("sh").args(["-c", list]).output().unwrap();
+    let am = Played::sh(list, "");
+    assert_eq!(am.agent(1).status(), Some(0));
+    let own = fs::read_to_string(am.folder(0, 1).stdout()).unwrap();
+    assert_eq!(own, String::from_utf8(bare.stdout).unwrap());
+    assert!(own.starts_with("0\n1\n") && own.contains("SigIgn"), "{own}");
 }
 
 #[test]

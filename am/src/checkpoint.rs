@@ -19,7 +19,7 @@ impl Checkpoint {
     /// Opens it, and makes it if it is not there.
     pub(crate) fn open(folder: &JobFolder) -> Result<Self, AmError> {
         let path = folder.ledger_file();
-        let file = folder.append(&path)?;
+        let file = JobFolder::append(&path)?;
         folder.sync(&path)?;
         Ok(Self { path, file })
     }
@@ -47,8 +47,10 @@ impl Checkpoint {
         }
         let lines = text[..whole].split(|&b| b == b'\n').filter(|line| !line.is_empty());
         let record = |(at, line): (usize, &[u8])| {
-            serde_json::from_slice(line)
-                .map_err(|error| AmError::Malformed { path: path.clone(), why: format!("line {at}: {error}") })
+            serde_json::from_slice(line).map_err(|error| AmError::Malformed {
+                path: path.clone(),
+                why: format!("line {at}: {error}"),
+            })
         };
         (1..).zip(lines).map(record).collect()
     }

@@ -71,7 +71,7 @@ enum Woken {
     Signal,
     Gone(Attempt, End),
     Done(Done),
-    Call(Call),
+    Call(Box<Call>),
     Time,
     Show,
     Alone,
@@ -96,7 +96,8 @@ impl Dispatcher {
         state.write(&self.folder)?;
         self.folder.sync(&self.folder.state_file())?;
         self.teller.update(Update::State(Box::new(state.clone())));
-        Ok((verdict, state, self.status))
+        let status = if verdict == Verdict::Succeeded { 0 } else { self.status };
+        Ok((verdict, state, status))
     }
 
     async fn run_to_end(&mut self) -> Result<Verdict, AmError> {
@@ -119,7 +120,7 @@ impl Dispatcher {
                 Some(done) = self.done.recv() => Woken::Done(done),
                 () = sleep_until(show) => Woken::Show,
                 () = until(due) => Woken::Time,
-                call = self.calls.recv() => call.map_or(Woken::Alone, Woken::Call),
+                call = self.calls.recv() => call.map_or(Woken::Alone, |call| Woken::Call(Box::new(call))),
             };
             match woken {
                 Woken::Signal => {
@@ -128,7 +129,7 @@ impl Dispatcher {
                 }
                 Woken::Gone(attempt, how) => self.gone(attempt, how)?,
                 Woken::Done(done) => self.done(done)?,
-                Woken::Call(call) => self.call(call)?,
+                Woken::Call(call) => self.call(*call)?,
                 Woken::Time => self.handle(Event::Tick)?,
                 Woken::Show => {
                     let now = Instant::now();
@@ -185,7 +186,9 @@ impl Dispatcher {
                 Ok(())
             }
             Done::Committed(Ok(())) => self.handle(Event::Committed),
-            Done::Committed(Err(refusal)) if refusal.is_final => self.handle(Event::CommitRefused { why: refusal.why }),
+            Done::Committed(Err(refusal)) if refusal.is_final => {
+                self.handle(Event::CommitRefused { why: refusal.why })
+            }
             Done::Committed(Err(failure)) => self.handle(Event::CommitFailed { why: failure.why }),
         }
     }
@@ -298,7 +301,7 @@ async fn raised(wake: &pipe::Receiver) {
             return;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn until(time: Option<Instant>) {

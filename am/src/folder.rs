@@ -50,7 +50,10 @@ impl JobFolder {
             make(&jobs)?;
             let path = jobs.join(id);
             // Exclusive: two jobs never share an id.
-            DirBuilder::new().mode(FOLDER_MODE).create(&path).map_err(AmError::io("make the folder", &path))?;
+            DirBuilder::new()
+                .mode(FOLDER_MODE)
+                .create(&path)
+                .map_err(AmError::io("make the folder", &path))?;
             return Ok((Self { path }, None));
         };
         make(wanted)?;
@@ -62,10 +65,9 @@ impl JobFolder {
         fs::set_permissions(&path, private).map_err(AmError::io("make private", &path))?;
         let listed = match usual_place() {
             None => Err("HOME is not set".to_owned()),
-            Some(jobs) => {
-                make(&jobs).and_then(|()| symlink(&path, jobs.join(id)).map_err(AmError::io("link into", &jobs)))
-                    .map_err(|error| error.to_string())
-            }
+            Some(jobs) => make(&jobs)
+                .and_then(|()| symlink(&path, jobs.join(id)).map_err(AmError::io("link into", &jobs)))
+                .map_err(|error| error.to_string()),
         };
         let note = listed.err().map(|why| {
             format!("{why}: the job is not listed by id; name its folder {} instead", path.display())
@@ -94,7 +96,8 @@ impl JobFolder {
             None if Path::new(job).exists() => Self::open(Path::new(job)),
             None => Err(AmError::NoJob {
                 what: job.to_owned(),
-                why: "there is no such job below ~/.forebay/jobs; if it has its folder elsewhere, name that".to_owned(),
+                why: "there is no such job below ~/.forebay/jobs; if it has its folder elsewhere, name that"
+                    .to_owned(),
             }),
         }
     }
@@ -145,7 +148,8 @@ impl JobFolder {
     pub fn attempts(&self) -> Vec<Attempt> {
         let numbers = |path: &Path| -> Vec<u32> {
             let names = fs::read_dir(path).into_iter().flatten().flatten();
-            let mut numbers: Vec<_> = names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+            let mut numbers: Vec<_> =
+                names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
             numbers.sort_unstable();
             numbers
         };
@@ -201,7 +205,7 @@ impl JobFolder {
     }
 
     /// Replaces a file as a whole.
-    pub(crate) fn write(&self, path: &Path, content: &[u8]) -> Result<(), AmError> {
+    pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), AmError> {
         let next = path.with_extension("new");
         let write = || -> io::Result<()> {
             let mut file = private().write(true).create(true).truncate(true).open(&next)?;
@@ -218,7 +222,7 @@ impl JobFolder {
     }
 
     /// Opens a file to be appended to.
-    pub(crate) fn append(&self, path: &Path) -> Result<File, AmError> {
+    pub(crate) fn append(path: &Path) -> Result<File, AmError> {
         private().append(true).create(true).open(path).map_err(AmError::io("open", path))
     }
 }

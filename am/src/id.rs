@@ -41,7 +41,14 @@ mod tests {
     #[test]
     fn an_id_has_its_form_and_nothing_else_has() {
         assert!(is_id(&new().unwrap()));
-        for bad in ["", "job_", "../x", "job_20260102_030405_ABCD", "job_20260102_030405_abcde", "job_2026010_030405_abcd"] {
+        for bad in [
+            "",
+            "job_",
+            "../x",
+            "job_20260102_030405_ABCD",
+            "job_20260102_030405_abcde",
+            "job_2026010_030405_abcd",
+        ] {
             assert!(!is_id(bad), "{bad}");
         }
         assert!(seconds_since(&now()).is_some_and(|seconds| (0.0..60.0).contains(&seconds)));

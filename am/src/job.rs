@@ -58,7 +58,8 @@ pub struct Outcome {
 impl Prepared {
     /// Plans a new job. Nothing is made or started; the inputs are looked up.
     pub fn new(job: Job) -> Result<Self, AmError> {
-        let id = id::new().map_err(|error| AmError::System { action: "draw random numbers", source: error.into() })?;
+        let id = id::new()
+            .map_err(|error| AmError::System { action: "draw random numbers", source: error.into() })?;
         let plan = JobPlan::new(&id, &job)?;
         Ok(Self { job, plan, begun: None })
     }
@@ -77,7 +78,7 @@ impl Prepared {
         let records = Checkpoint::read(&folder)?;
         if let Some(workers) = workers.filter(|&workers| workers != job.workers) {
             job.workers = workers;
-            folder.write(&file, job.to_toml().as_bytes())?;
+            JobFolder::write(&file, job.to_toml().as_bytes())?;
         }
         Ok(Self { job, plan, begun: Some(Begun { folder, lock, records }) })
     }
@@ -125,36 +126,29 @@ impl Prepared {
     async fn run_within(self, stop: Arc<Stop>, watcher: Sender<Update>) -> Result<Outcome, AmError> {
         let Self { job, plan, begun } = self;
         let outputs = Outputs::open(&job, plan.job_id())?;
-        let (folder, _lock, scheduler, note) = match begun {
-            Some(Begun { folder, lock, records }) => {
-                let scheduler = match go_on(&job, &plan, &folder, records) {
-                    Err(error @ AmError::Resume(ResumeError::Aborted { .. })) => {
-                        // It may have been killed before it had cleaned up.
-                        outputs.abort().await.map_err(AmError::Output)?;
-                        return Err(error);
-                    }
-                    other => other?,
-                };
-                // What is staged already is to stay, whatever happens.
-                outputs.begin().await?;
-                (folder, lock, scheduler, None)
+        let (folder, _lock, scheduler, note) = if let Some(begun) = begun {
+            let Begun { folder, lock, records } = begun;
+            let scheduler = go_on(&job, &plan, &folder, records);
+            if let Err(AmError::Resume(ResumeError::Aborted { .. })) = scheduler {
+                // It may have been killed before it had cleaned up.
+                outputs.abort().await.map_err(AmError::Output)?;
             }
-            None => {
-                let scheduler = Scheduler::new(config(&job, &plan))?;
-                let made = match outputs.begin().await {
-                    Ok(()) => begin(&job, &plan),
-                    Err(error) => Err(error),
-                };
-                let (folder, lock, note) = match made {
-                    Ok(made) => made,
-                    Err(error) => {
-                        // The job never was: nothing of it may stay.
-                        let _ = outputs.abort().await;
-                        return Err(error);
-                    }
-                };
-                (folder, lock, scheduler, note)
+            let scheduler = scheduler?;
+            // What is staged already is to stay, whatever happens.
+            outputs.begin().await?;
+            (folder, lock, scheduler, None)
+        } else {
+            let scheduler = Scheduler::new(config(&job, &plan))?;
+            let made = match outputs.begin().await {
+                Ok(()) => begin(&job, &plan),
+                Err(error) => Err(error),
+            };
+            if made.is_err() {
+                // The job never was: nothing of it may stay.
+                let _ = outputs.abort().await;
             }
+            let (folder, lock, note) = made?;
+            (folder, lock, scheduler, note)
         };
         let checkpoint = Checkpoint::open(&folder)?;
         let mut teller = Teller::new(&folder, watcher)?;
@@ -202,13 +196,19 @@ impl Prepared {
 }
 
 /// The state of a job that was begun.
-fn go_on(job: &Job, plan: &JobPlan, folder: &JobFolder, records: Vec<LedgerRecord>) -> Result<Scheduler, AmError> {
+fn go_on(
+    job: &Job,
+    plan: &JobPlan,
+    folder: &JobFolder,
+    records: Vec<LedgerRecord>,
+) -> Result<Scheduler, AmError> {
     let config = config(job, plan);
     // Killed before the first record, the job had not begun.
     if records.is_empty() {
         return Ok(Scheduler::new(config)?);
     }
-    let left = folder.attempts().into_iter().map(|attempt| Ok((attempt, journal::position(folder, attempt)?)));
+    let left =
+        folder.attempts().into_iter().map(|attempt| Ok((attempt, journal::position(folder, attempt)?)));
     let left = left.collect::<Result<Vec<_>, AmError>>()?;
     Ok(Scheduler::resume(config, records, left)?)
 }

@@ -47,7 +47,8 @@ impl Outputs {
     pub(crate) fn open(job: &Job, id: &str) -> Result<Self, AmError> {
         let clusters = Clusters::new(job.hdfs_timeout, Handle::current());
         let dir = |output: &forebay_job::Output| {
-            let address = Address::parse(output.path.as_ref()).map_err(|error| AmError::Output(error.to_string()))?;
+            let address =
+                Address::parse(output.path.as_ref()).map_err(|error| AmError::Output(error.to_string()))?;
             OutputDir::open(&address, id, &clusters).map_err(|error| AmError::Output(error.to_string()))
         };
         Ok(Self { dirs: job.outputs.iter().map(dir).collect::<Result<_, _>>()? })
@@ -96,10 +97,12 @@ impl Outputs {
                     .map(|Attempt { index, number }| forebay_output::Attempt { index, number })
                     .collect();
                 let committed = commit(&self.dirs, &attempts).await;
-                Done::Committed(committed.map_err(|error| CommitFailure {
-                    why: error.to_string(),
-                    is_final: error.is_refusal(),
-                }))
+                Done::Committed(
+                    committed.map_err(|error| CommitFailure {
+                        why: error.to_string(),
+                        is_final: error.is_refusal(),
+                    }),
+                )
             }
             Task::Abort => Done::Aborted(self.abort().await),
         }

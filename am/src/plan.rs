@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write};
 
-use forebay_feeder::{FileEntry, Hdfs, Input, Plan, PlanOptions};
+use forebay_feeder::{FileEntry, Hdfs, Input, Plan, PlanError, PlanOptions};
 use forebay_job::{InputMode, Job};
 use forebay_protocol::v1;
 use forebay_record::Format;
@@ -56,10 +56,11 @@ impl JobPlan {
                 aliases.push(name.clone());
                 aliases.len() - 1
             });
-            let inputs: Vec<_> =
-                inputs.iter().map(|input| Input::parse(input.path.as_ref())).collect::<Result<_, _>>()?;
+            let inputs = inputs.iter().map(|input| Input::parse(input.path.as_ref()));
+            let inputs: Vec<_> = inputs.collect::<Result<_, _>>().map_err(PlanError::from)?;
             // What is given as whole files may be of any format.
-            let format = if job.input_mode == InputMode::Stream { job.record_format() } else { Format::Bytes };
+            let format =
+                if job.input_mode == InputMode::Stream { job.record_format() } else { Format::Bytes };
             let options = PlanOptions { format, split_size: job.split_size, shard: Shard::WHOLE };
             let plan = Plan::new(&inputs, options, Hdfs::new(job.hdfs_timeout))?;
             files.extend(plan.entries()?.into_iter().map(|file| KeptFile { alias, file }));
@@ -69,7 +70,10 @@ impl JobPlan {
     }
 
     fn of(kept: Kept, job: &Job) -> Self {
-        let lens = kept.files.iter().map(|KeptFile { file, .. }| FileLen { len: file.len, split_size: file.split_size });
+        let lens = kept
+            .files
+            .iter()
+            .map(|KeptFile { file, .. }| FileLen { len: file.len, split_size: file.split_size });
         let splits = SplitTable::new(lens.collect());
         Self { kept, splits, by_file: job.input_mode != InputMode::Stream }
     }
@@ -94,7 +98,10 @@ impl JobPlan {
         let kept: Kept =
             serde_json::from_reader(BufReader::new(file)).map_err(|error| malformed(error.to_string()))?;
         if kept.version != VERSION {
-            return Err(malformed(format!("it has version {}, this program reads version {VERSION}", kept.version)));
+            return Err(malformed(format!(
+                "it has version {}, this program reads version {VERSION}",
+                kept.version
+            )));
         }
         if kept.files.iter().any(|file| file.alias >= kept.aliases.len()) {
             return Err(malformed("a file's alias is not there".to_owned()));

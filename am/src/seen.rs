@@ -61,7 +61,8 @@ impl AllSeen {
 
     /// Takes note of what is told of a worker. Returns what a person should know now.
     pub(crate) fn progress(&mut self, attempt: Attempt, mut progress: v1::Progress) -> Vec<String> {
-        let Some(seen) = self.workers.get_mut(&attempt.index).filter(|seen| seen.number == attempt.number) else {
+        let Some(seen) = self.workers.get_mut(&attempt.index).filter(|seen| seen.number == attempt.number)
+        else {
             return Vec::new();
         };
         let mut notes = std::mem::take(&mut progress.notes);
@@ -89,7 +90,7 @@ impl AllSeen {
         }
         match (self.samples.front(), self.samples.back()) {
             (Some(&(from, old)), Some(&(to, new))) if to > from => {
-                new.saturating_sub(old) as f64 / 1e9 / (to - from).as_secs_f64()
+                new.saturating_sub(old) as f64 / 1e9 / to.saturating_sub(from).as_secs_f64()
             }
             _ => 0.0,
         }

@@ -91,7 +91,10 @@ impl ApplicationMaster for Service {
         self.ask(r, Call::Lease).await
     }
 
-    async fn heartbeat(&self, r: Request<v1::HeartbeatRequest>) -> Result<Response<v1::HeartbeatReply>, Status> {
+    async fn heartbeat(
+        &self,
+        r: Request<v1::HeartbeatRequest>,
+    ) -> Result<Response<v1::HeartbeatReply>, Status> {
         self.ask(r, Call::Heartbeat).await
     }
 

@@ -34,7 +34,8 @@ impl Socket {
         {
             return Ok(Self { path, listener: Some(listener), _folder: None });
         }
-        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
+        let runtime =
+            std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
         let place = runtime.into_iter().chain([PathBuf::from("/tmp")]);
         let mut failure = None;
         for place in place {
@@ -60,7 +61,8 @@ impl Socket {
 
     /// What to accept connections from; can be taken once.
     pub(crate) fn listen(&mut self) -> Result<UnixListener, AmError> {
-        let taken = || AmError::System { action: "listen", source: std::io::Error::other("somebody does already") };
+        let taken =
+            || AmError::System { action: "listen", source: std::io::Error::other("somebody does already") };
         self.listener.take().ok_or_else(taken)
     }
 }

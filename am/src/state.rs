@@ -192,14 +192,17 @@ impl JobState {
         let running = folder.is_running();
         let path = folder.state_file();
         let state: Option<Self> = match fs::read(&path) {
-            Ok(text) => Some(serde_json::from_slice(&text).map_err(|error| AmError::Malformed {
-                path: path.clone(),
-                why: error.to_string(),
-            })?),
+            Ok(text) => Some(
+                serde_json::from_slice(&text)
+                    .map_err(|error| AmError::Malformed { path: path.clone(), why: error.to_string() })?,
+            ),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(AmError::io("read", &path)(error)),
         };
-        let verdict = state.as_ref().filter(|state| state.phase == Phase::Finished).and_then(|state| state.verdict.as_ref());
+        let verdict = state
+            .as_ref()
+            .filter(|state| state.phase == Phase::Finished)
+            .and_then(|state| state.verdict.as_ref());
         let condition = match verdict {
             _ if running => Condition::Running,
             Some(Verdict::Succeeded) => Condition::Succeeded,
@@ -214,7 +217,7 @@ impl JobState {
     pub(crate) fn write(&self, folder: &JobFolder) -> Result<(), AmError> {
         let path = folder.state_file();
         let text = serde_json::to_vec(self).map_err(|error| AmError::io("write", &path)(error.into()))?;
-        folder.write(&path, &text)
+        JobFolder::write(&path, &text)
     }
 
     /// Planned bytes that were fed, from 0 to 1; where whole files are given, files that are done.

@@ -82,7 +82,7 @@ pub(crate) struct Teller {
 
 impl Teller {
     pub(crate) fn new(folder: &JobFolder, watcher: Sender<Update>) -> Result<Self, AmError> {
-        Ok(Self { file: folder.append(&folder.events_file())?, watcher })
+        Ok(Self { file: JobFolder::append(&folder.events_file())?, watcher })
     }
 
     /// The story is for people: the job goes on where it cannot be written.

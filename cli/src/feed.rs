@@ -39,7 +39,12 @@ pub(crate) fn run(args: &FeedArgs) -> Exit {
 fn prepare_and_run(args: &FeedArgs, talk: Talk) -> Result<Exit, Failure> {
     kernel::check()?;
     let format = format(args)?;
-    let inputs: Vec<_> = args.inputs.iter().map(|input| Input::parse(input)).collect::<Result<_, _>>()?;
+    let inputs: Vec<_> = args
+        .inputs
+        .iter()
+        .map(|input| Input::parse(input))
+        .collect::<Result<_, _>>()
+        .map_err(PlanError::from)?;
     let options = PlanOptions { format, split_size: args.split_size, shard: args.shard };
     let hdfs = Hdfs::new(Duration::from_secs(args.hdfs_timeout));
     let report =

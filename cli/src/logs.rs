@@ -1,6 +1,7 @@
 //! `forebay logs`: what the workers of a job have written.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::PathBuf;
@@ -124,14 +125,15 @@ fn follow(wanted: &Wanted<'_>) -> io::Result<()> {
         // Before reading: what is written later by a job that has ended is nothing.
         let is_over = !wanted.folder.is_running();
         for log in wanted.files() {
-            if !followed.contains_key(&log) {
-                let file = File::open(&log.path)?;
-                followed.insert(log, Followed { file, line: Vec::new() });
+            if let Entry::Vacant(new) = followed.entry(log) {
+                let file = File::open(&new.key().path)?;
+                new.insert(Followed { file, line: Vec::new() });
             }
         }
         let mut out = io::stdout().lock();
         for (log, followed) in &mut followed {
-            let prefix = if wanted.is_one() { None } else { Some(format!("{} {} | ", log.attempt, log.stream)) };
+            let prefix =
+                if wanted.is_one() { None } else { Some(format!("{} {} | ", log.attempt, log.stream)) };
             followed.pass_on(prefix.as_deref(), is_over, &mut out)?;
         }
         out.flush()?;

@@ -29,7 +29,8 @@ pub(crate) fn list(args: &ListArgs) -> Exit {
     told(args.json, || {
         let jobs = jobs()?;
         Ok(if args.json {
-            let line = |job: &Listed| format!("{}\n", as_json(&job.folder, job.condition, job.state.as_ref()));
+            let line =
+                |job: &Listed| format!("{}\n", as_json(&job.folder, job.condition, job.state.as_ref()));
             jobs.iter().map(line).collect()
         } else {
             table(&jobs)
@@ -86,12 +87,16 @@ fn page(folder: &JobFolder, condition: Condition, state: Option<&JobState>) -> S
         };
     };
     let mut page = format!("{} ({}): {}\n", state.job, state.name, word(condition, Some(state)));
-    let mut line = |text: String| page += &format!("  {text}\n");
+    let mut line = |text: String| page.extend(["  ", &text, "\n"]);
     match (condition, &state.verdict) {
-        (Condition::Lost, _) => line(format!("its application master (process {}) is gone; {resume}", state.pid)),
+        (Condition::Lost, _) => {
+            line(format!("its application master (process {}) is gone; {resume}", state.pid));
+        }
         (Condition::Running, _) => line(format!("application master: process {}", state.pid)),
         (_, Some(Verdict::Failed { why })) => line(format!("why: {why}")),
-        (_, Some(Verdict::Stopped { why } | Verdict::CommitFailed { why })) => line(format!("why: {why}; {resume}")),
+        (_, Some(Verdict::Stopped { why } | Verdict::CommitFailed { why })) => {
+            line(format!("why: {why}; {resume}"));
+        }
         _ => {}
     }
     let passed = match condition {
@@ -118,7 +123,10 @@ fn page(folder: &JobFolder, condition: Condition, state: Option<&JobState>) -> S
         line(format!("{} {noun} fed more than once, the first: {}", state.fed_again, names(state)));
     }
     if state.partly_read > 0 {
-        let first = state.partly_read_first.iter().map(|partly| format!("{} up to byte {}", partly.split, partly.byte));
+        let first = state
+            .partly_read_first
+            .iter()
+            .map(|partly| format!("{} up to byte {}", partly.split, partly.byte));
         line(format!("{} {noun} read in part: {}", state.partly_read, first.collect::<Vec<_>>().join(", ")));
     }
     for worker in &state.workers {
@@ -127,7 +135,12 @@ fn page(folder: &JobFolder, condition: Condition, state: Option<&JobState>) -> S
             n => format!(", {n} of {} restarts used", worker.max_restarts),
         };
         let failure = worker.failure.as_ref().map_or(String::new(), |why| format!(", before it {why}"));
-        line(format!("worker {} (attempt {}): {}{restarts}{failure}", worker.index, worker.attempt, worker_line(worker)));
+        line(format!(
+            "worker {} (attempt {}): {}{restarts}{failure}",
+            worker.index,
+            worker.attempt,
+            worker_line(worker)
+        ));
     }
     if !state.done_before.is_empty() {
         let before: Vec<_> = state.done_before.iter().map(ToString::to_string).collect();
@@ -164,7 +177,8 @@ struct Listed {
 
 /// The jobs of this user, the latest first. What is no job any more is left out.
 fn jobs() -> Result<Vec<Listed>, Failure> {
-    let place = usual_place().ok_or_else(|| Failure::failed("HOME is not set, so there is no list of jobs"))?;
+    let place =
+        usual_place().ok_or_else(|| Failure::failed("HOME is not set, so there is no list of jobs"))?;
     let entries = match fs::read_dir(&place) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),

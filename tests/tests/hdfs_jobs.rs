@@ -47,7 +47,8 @@ impl OnHdfs {
     }
 
     fn run(&self, options: &[&str], worker: &str) -> Command {
-        let (input, output) = (format!("--input=hdfs:///{}/in", self.name), format!("--output={}", self.out()));
+        let (input, output) =
+            (format!("--input=hdfs:///{}/in", self.name), format!("--output={}", self.out()));
         let mut command = self.jobs.forebay(["run", "--job-dir=job", &input, &output]);
         if !options.contains(&"--input-mode") {
             command.arg(SPLIT_SIZE);
@@ -125,10 +126,9 @@ fn a_job_whose_application_master_was_killed_is_resumed() {
 
 #[test]
 fn whole_files_are_downloaded_and_listed() {
-    for (mode, worker) in [
-        ("download", "cat input/* > output/got"),
-        ("list", "echo \"$INPUT_FILE_LIST\" > output/got"),
-    ] {
+    for (mode, worker) in
+        [("download", "cat input/* > output/got"), ("list", "echo \"$INPUT_FILE_LIST\" > output/got")]
+    {
         let job = OnHdfs::new(mode);
         assert_ok(&run(job.run(&["--workers=2", "--input-mode", mode], worker)));
         if mode == "download" {
@@ -157,7 +157,8 @@ fn a_namenode_that_goes_away_during_the_commit_leaves_a_job_that_can_be_resumed(
     let job = OnHdfs::on(Arc::clone(&hdfs), "commit");
     let running = Running::start(job.run(&["--workers=8", "--hdfs-timeout=5"], KEEP));
     wait_until("the commit", || {
-        fs::read_to_string(job.jobs.path("job/events.jsonl")).is_ok_and(|story| story.contains("commit-starts"))
+        fs::read_to_string(job.jobs.path("job/events.jsonl"))
+            .is_ok_and(|story| story.contains("commit-starts"))
     });
     hdfs.namenode().stop();
     let output = running.output();

@@ -21,7 +21,11 @@ fn uploaded_output_holds_every_record_once() {
         assert!(jobs.path(&format!("out/{index}")).is_dir(), "worker {index} has no folder");
     }
     let state = jobs.state();
-    assert_eq!((state["phase"].as_str(), state["units"]["done"].as_u64()), (Some("finished"), Some(SPLITS)), "{state}");
+    assert_eq!(
+        (state["phase"].as_str(), state["units"]["done"].as_u64()),
+        (Some("finished"), Some(SPLITS)),
+        "{state}"
+    );
     assert_eq!(state["bytes"], state["bytes_planned"], "{state}");
     jobs.assert_nothing_runs();
 }
@@ -31,8 +35,10 @@ fn streamed_output_holds_every_record_once() {
     let jobs = Jobs::new();
     assert_ok(&run(jobs.run(&["--workers=3", "--output-mode=stream"], "cat")));
     jobs.assert_exact();
-    let mut names: Vec<_> =
-        fs::read_dir(jobs.path("out")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = fs::read_dir(jobs.path("out"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort_unstable();
     assert_eq!(names, ["_SUCCESS", "part-00000", "part-00001", "part-00002"]);
 }
@@ -91,7 +97,8 @@ fn an_input_that_does_not_exist_is_refused() {
 #[test]
 fn a_command_that_does_not_exist_fails_the_job_at_once() {
     let jobs = Jobs::new();
-    let command = ["run", "--job-dir=job", "--input=in", "--output=out", "--workers=2", "--", "no-such-command"];
+    let command =
+        ["run", "--job-dir=job", "--input=in", "--output=out", "--workers=2", "--", "no-such-command"];
     assert_said(&run(jobs.forebay(command)), 127, &["no-such-command", "No such file"]);
     jobs.assert_untouched();
     jobs.assert_nothing_runs();
@@ -209,7 +216,15 @@ fn of_two_jobs_for_one_output_one_wins_and_the_other_fails() {
 fn whole_files_are_downloaded_before_a_worker_starts() {
     let jobs = Jobs::new();
     jobs.0.file("more/a", "another a\n");
-    let options = ["run", "--job-dir=job", "--input=in#data", "--input=more#data", "--output=out", "--input-mode=download", "--workers=2"];
+    let options = [
+        "run",
+        "--job-dir=job",
+        "--input=in#data",
+        "--input=more#data",
+        "--output=out",
+        "--input-mode=download",
+        "--workers=2",
+    ];
     let mut command = jobs.forebay(options);
     command.args(["--", "sh", "-c", "cat data/* > output/got; ls data > output/_names"]);
     assert_ok(&run(command));
@@ -222,7 +237,8 @@ fn whole_files_are_downloaded_before_a_worker_starts() {
 #[test]
 fn lists_name_every_file_once() {
     let jobs = Jobs::new();
-    let options = ["run", "--job-dir=job", "--input=in#data", "--output=out", "--input-mode=list", "--workers=2"];
+    let options =
+        ["run", "--job-dir=job", "--input=in#data", "--output=out", "--input-mode=list", "--workers=2"];
     let script = "import json, os
 for path in json.loads(os.environ['INPUT_FILE_LIST'])['data']:
     open('output/got', 'ab').write(open(path, 'rb').read())";

@@ -26,7 +26,8 @@ fn a_worker_killed_midway_is_replaced_and_every_record_is_there_once() {
     assert_said(&output, 0, &["worker 0 (attempt 1) was killed by signal 9", "fed more than once: split "]);
     jobs.assert_exact();
     let state = jobs.state();
-    let again: Vec<_> = state["fed_again_first"].as_array().unwrap().iter().map(|unit| unit["split"].clone()).collect();
+    let again: Vec<_> =
+        state["fed_again_first"].as_array().unwrap().iter().map(|unit| unit["split"].clone()).collect();
     assert!(!again.is_empty(), "{state}");
     jobs.assert_nothing_runs();
 }
@@ -43,7 +44,9 @@ fn a_worker_that_fails_midway_leaves_nothing_in_a_streamed_output() {
 #[test]
 fn an_agent_killed_midway_takes_its_worker_along_and_is_replaced() {
     let jobs = Jobs::new();
-    let worker = once(&format!("sleep 1000 & echo $! > $ROOM/pids; kill -9 {AGENT}; sleep 1000; echo bad >> output/got"));
+    let worker = once(&format!(
+        "sleep 1000 & echo $! > $ROOM/pids; kill -9 {AGENT}; sleep 1000; echo bad >> output/got"
+    ));
     let output = run(jobs.run(&["--workers=2"], &worker));
     assert_said(&output, 0, &["lost its agent, which was killed by signal 9", "fed more than once"]);
     jobs.assert_exact();
@@ -86,12 +89,16 @@ for n, line in enumerate(sys.stdin.buffer, 1):
     kept.write(line)
     kept.flush()
     print('reporter ack:records=%d' % n, file=sys.stderr, flush=True)";
-    let options = ["run", "--job-dir=job", "--input=in", "--split-size=300K", "--output=out", "--on-restart=from-ack"];
+    let options =
+        ["run", "--job-dir=job", "--input=in", "--split-size=300K", "--output=out", "--on-restart=from-ack"];
     let mut command = jobs.forebay(options);
     command.args(["--keep-folder", "--", "python3", "-c", script]);
     assert_said(&run(command), 0, &["killed by signal 9"]);
     jobs.assert_exact();
-    assert_eq!(fs::read(jobs.path("job/workers/0/2/stderr")).unwrap().split(|&b| b == b'\n').next().unwrap(), b"reporter ack:records=1");
+    assert_eq!(
+        fs::read(jobs.path("job/workers/0/2/stderr")).unwrap().split(|&b| b == b'\n').next().unwrap(),
+        b"reporter ack:records=1"
+    );
 }
 
 /// Workers wait at the gate until the test lets them go on.
@@ -122,7 +129,8 @@ fn a_job_whose_application_master_was_killed_goes_on_with_other_workers() {
 #[test]
 fn what_was_done_before_the_application_master_died_stays_done() {
     let jobs = Jobs::new();
-    let worker = "if test $INDEX = 1 -a ! -e $ROOM/go; then : > $ROOM/ready; sleep 1000; fi; cat > output/got";
+    let worker =
+        "if test $INDEX = 1 -a ! -e $ROOM/go; then : > $ROOM/ready; sleep 1000; fi; cat > output/got";
     let running = Running::start(jobs.run(&["--workers=2"], worker).process_group(0));
     jobs.0.wait_for("ready");
     wait_until("worker 0 to be done", || {
@@ -178,12 +186,13 @@ fn an_input_file_that_has_changed_since_fails_the_resumed_job() {
 #[test]
 fn nothing_outlives_the_application_master() {
     let jobs = Jobs::new();
-    let worker = "setsid sleep 1000 & python3 -c 'import time; open(\"ready\", \"w\"); time.sleep(1000)' & wait";
+    let worker =
+        "setsid sleep 1000 & python3 -c 'import time; open(\"ready\", \"w\"); time.sleep(1000)' & wait";
     let running = Running::start(jobs.run(&["--workers=2"], worker).process_group(0));
     for index in 0..2 {
         jobs.0.wait_for(&format!("job/workers/{index}/1/work/ready"));
     }
-    assert_eq!(jobs.agents(&running).len(), 2);
+    assert_eq!(children(running.pid()).len(), 2);
     assert!(jobs.processes().len() >= 11, "{:?}", jobs.processes());
     running.signal(Signal::KILL);
     drop(running);
@@ -197,7 +206,7 @@ fn nothing_outlives_the_application_master_and_the_agents() {
     let running = waiting_job(&jobs, "--workers=2");
     jobs.0.wait_for("ready.0");
     jobs.0.wait_for("ready.1");
-    let mut all: Vec<Pid> = jobs.agents(&running);
+    let mut all: Vec<Pid> = children(running.pid());
     let guards: Vec<_> = all.iter().flat_map(|&agent| children(agent)).collect();
     all.extend(guards);
     running.signal(Signal::STOP);

@@ -33,7 +33,10 @@ fn conditions(jobs: &Jobs) -> [String; 3] {
         of(serde_json::from_str(&printed(&run(jobs.forebay(["status", "--json", job])))).unwrap())
     };
     let list = printed(&run(jobs.forebay(["list", "--json"])));
-    let id = serde_json::from_str::<Value>(list.lines().next().unwrap()).unwrap()["job"].as_str().unwrap().to_owned();
+    let id = serde_json::from_str::<Value>(list.lines().next().unwrap()).unwrap()["job"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     [by("job"), by(&id), of(serde_json::from_str(list.lines().next().unwrap()).unwrap())]
 }
 
@@ -75,7 +78,12 @@ fn status_and_list_know_running_succeeded_failed_stopped_and_lost_jobs() {
 #[test]
 fn what_is_no_job_is_an_error() {
     let jobs = Jobs::new();
-    for args in [["status", "job_20260102_030405_abcd"], ["logs", "job_20260102_030405_abcd"], ["status", "in"], ["logs", "no/such"]] {
+    for args in [
+        ["status", "job_20260102_030405_abcd"],
+        ["logs", "job_20260102_030405_abcd"],
+        ["status", "in"],
+        ["logs", "no/such"],
+    ] {
         assert_said(&run(jobs.forebay(args)), 2, &["is no job", args[1]]);
     }
     assert_eq!(printed(&run(jobs.forebay(["list"]))), "no jobs\n");
@@ -90,12 +98,25 @@ fn logs_are_those_of_every_attempt_or_of_the_one_asked_for() {
     );
     assert_ok(&run(jobs.run(&["--workers=2"], &worker)));
     let all = printed(&run(jobs.forebay(["logs", "job"])));
-    for line in ["==> worker 1, attempt 2, stderr <==\nerr 1.2\n", "==> worker 0, attempt 1, stdout <==\nout 0.1\n", "err 1.1"] {
+    for line in [
+        "==> worker 1, attempt 2, stderr <==\nerr 1.2\n",
+        "==> worker 0, attempt 1, stdout <==\nout 0.1\n",
+        "err 1.1",
+    ] {
         assert!(all.contains(line), "{all}");
     }
     let one = printed(&run(jobs.forebay(["logs", "job", "--worker", "1", "--attempt", "1", "--stdout"])));
     assert_eq!(one, "out 1.1\n");
-    let one = printed(&run(jobs.forebay(["logs", "job", "--worker", "1", "--attempt", "2", "--stderr", "--follow"])));
+    let one = printed(&run(jobs.forebay([
+        "logs",
+        "job",
+        "--worker",
+        "1",
+        "--attempt",
+        "2",
+        "--stderr",
+        "--follow",
+    ])));
     assert_eq!(one, "err 1.2\n");
     assert_said(&run(jobs.forebay(["logs", "job", "--worker", "7"])), 1, &["worker 7"]);
 }
@@ -122,12 +143,24 @@ fn logs_are_followed_until_the_job_ends() {
 #[test]
 fn machines_are_told_of_events_and_people_of_what_happened() {
     let jobs = Jobs::new();
-    let worker = format!("echo 'reporter:counter:g,c,7' >&2; test $INDEX.$FOREBAY_ATTEMPT = 0.1 && kill -9 $$; {KEEP}");
+    let worker = format!(
+        "echo 'reporter:counter:g,c,7' >&2; test $INDEX.$FOREBAY_ATTEMPT = 0.1 && kill -9 $$; {KEEP}"
+    );
     let output = run(jobs.run(&["--workers=2", "--json"], &worker));
     assert_ok(&output);
-    let events: Vec<Value> = forebay_tests::said(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<Value> =
+        forebay_tests::said(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let names: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
-    for name in ["planned", "begun", "attempt-starts", "registered", "attempt-ended", "worker-done", "commit-starts", "finished"] {
+    for name in [
+        "planned",
+        "begun",
+        "attempt-starts",
+        "registered",
+        "attempt-ended",
+        "worker-done",
+        "commit-starts",
+        "finished",
+    ] {
         assert!(names.contains(&name), "no {name} in {names:?}");
     }
     let finished = events.iter().find(|event| event["event"] == "finished").unwrap();

@@ -16,7 +16,8 @@ use tonic::Code;
 
 /// A job that runs until `go` is there.
 fn waiting(jobs: &Jobs) -> Running {
-    let worker = "env > $ROOM/env; : > $ROOM/ready; until test -e $ROOM/go; do sleep 0.02; done; cat > output/got";
+    let worker =
+        "env > $ROOM/env; : > $ROOM/ready; until test -e $ROOM/go; do sleep 0.02; done; cat > output/got";
     let running = Running::start(jobs.run(&["--workers=2"], worker));
     jobs.0.wait_for("ready");
     running
@@ -37,13 +38,16 @@ fn callers_without_the_token_are_refused_whatever_they_ask() {
     runtime.block_on(async {
         let attempt = Some(v1::Attempt { index: 0, number: 1 });
         let mut wrong = bootstrap(socket.clone(), Token::new([7; 32])).connect().await.unwrap();
-        let refused = |code: Result<(), tonic::Status>| assert_eq!(code.unwrap_err().code(), Code::PermissionDenied);
+        let refused =
+            |code: Result<(), tonic::Status>| assert_eq!(code.unwrap_err().code(), Code::PermissionDenied);
         refused(wrong.register(v1::RegisterRequest { attempt, ..Default::default() }).await.map(drop));
         refused(wrong.lease(v1::LeaseRequest { attempt, max: 9 }).await.map(drop));
         refused(wrong.heartbeat(v1::HeartbeatRequest { attempt, ..Default::default() }).await.map(drop));
         refused(wrong.exited(v1::ExitedRequest { attempt, ..Default::default() }).await.map(drop));
         refused(wrong.staged(v1::StagedRequest { attempt, ..Default::default() }).await.map(drop));
-        refused(wrong.failed(v1::FailedRequest { attempt, fatal: true, ..Default::default() }).await.map(drop));
+        refused(
+            wrong.failed(v1::FailedRequest { attempt, fatal: true, ..Default::default() }).await.map(drop),
+        );
         // And one without any token.
         let path = socket.clone();
         let connect = move |_: tonic::transport::Uri| {
@@ -56,7 +60,9 @@ fn callers_without_the_token_are_refused_whatever_they_ask() {
             .unwrap();
         let mut without = ApplicationMasterClient::new(channel);
         refused(without.register(v1::RegisterRequest { attempt, ..Default::default() }).await.map(drop));
-        refused(without.failed(v1::FailedRequest { attempt, fatal: true, ..Default::default() }).await.map(drop));
+        refused(
+            without.failed(v1::FailedRequest { attempt, fatal: true, ..Default::default() }).await.map(drop),
+        );
     });
     jobs.0.file("go", "");
     assert_ok(&running.output());

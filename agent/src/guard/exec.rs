@@ -13,13 +13,10 @@ use super::channel::{Channel, NotStarted, reason};
 /// Becomes `command`, which then dies with the process `parent`. Comes back only when that is not possible, with the
 /// status to exit with.
 ///
-/// Standard input is a [`Channel`] over which the worker's own one comes, and a failure goes; what the guard sees of
+/// Standard input is a socket over which the worker's own one comes, and a failure goes; what the guard sees of
 /// a command that runs is that the channel closes.
 pub fn become_worker(parent: u32, command: &[OsString]) -> i32 {
-    let channel = match Channel::stdin() {
-        Ok(channel) => channel,
-        Err(_) => return 1,
-    };
+    let Ok(channel) = Channel::stdin() else { return 1 };
     let Err(error) = become_it(&channel, parent, command);
     let status = if error.kind() == ErrorKind::NotFound { 127 } else { 126 };
     let name = command.first().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -36,7 +33,7 @@ fn become_it(channel: &Channel, parent: u32, command: &[OsString]) -> io::Result
     }
     // A worker that signals its group (`kill 0`) means its own processes.
     setpgid(None::<Pid>, None::<Pid>)?;
-    let (_, mut descriptors) =
+    let ((), mut descriptors) =
         channel.receive::<()>()?.ok_or_else(|| io::Error::other("its guard has gone"))?;
     let stdin = descriptors.pop().ok_or_else(|| io::Error::other("its guard sent no input"))?;
     rustix::stdio::dup2_stdin(&stdin)?;

@@ -195,6 +195,12 @@ impl Played {
         AttemptFolder::new(self.room.path(), index, number, false)
     }
 
+    /// Gives the job an output.
+    pub(crate) fn output(&self, address: &str, folder: &str) {
+        let mut script = self.script();
+        script.job = format!("{}output = ['{address}{folder}']\n", script.job);
+    }
+
     /// Makes a file with this content ready to be leased in splits of so many bytes, from unit `unit` on.
     pub(crate) fn splits(&self, name: &str, content: &[u8], split_size: u64, unit: u64) -> Vec<v1::Split> {
         let path = self.path(name);
@@ -212,6 +218,11 @@ impl Played {
 
     /// Starts attempt `number` of worker 0.
     pub(crate) fn agent(&self, number: u32) -> Running {
+        self.agent_with(number, &[])
+    }
+
+    /// The same with variables of its environment.
+    pub(crate) fn agent_with(&self, number: u32, env: &[(&str, &Path)]) -> Running {
         let bootstrap = Bootstrap {
             socket: self.socket(),
             token: self.token.clone(),
@@ -222,6 +233,7 @@ impl Played {
         };
         let mut command = Command::new(forebay_tests::bin("forebay"));
         command.arg("agent").stdin(Stdio::piped()).env_remove("HADOOP_CONF_DIR").env_remove("FOREBAY_LOG");
+        command.envs(env.iter().copied());
         let mut child = command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let line = serde_json::to_string(&bootstrap).unwrap() + "\n";
@@ -341,7 +353,7 @@ pub(crate) fn is_alive(pid: Pid) -> bool {
 
 /// Waits until these have gone; those that have not are ended, so that no test leaves any.
 pub(crate) fn wait_until_gone(pids: &[Pid]) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while pids.iter().any(|&pid| is_alive(pid)) {
         if Instant::now() > deadline {
             let left: Vec<_> = pids.iter().filter(|&&pid| is_alive(pid)).collect();

@@ -109,7 +109,7 @@ impl Scheduler {
             Event::Tick => self.tick(now, &mut out),
             Event::Stop { why } => self.stop(now, why, &mut out),
             Event::Committed => self.committed(now, &mut out),
-            Event::CommitRefused { why } => self.commit_refused(now, why, &mut out),
+            Event::CommitRefused { why } => self.commit_refused(now, &why, &mut out),
             Event::CommitFailed { why } => self.commit_failed(now, why, &mut out),
         }
         self.advance(now, &mut out);

@@ -27,7 +27,7 @@ impl Dispatcher {
             Call::Lease(request, answer) => drop(answer.send(self.lease(request))),
             Call::Heartbeat(request, answer) => drop(answer.send(self.heartbeat(request)?)),
             Call::Exited(request, answer) => drop(answer.send(self.exited(request)?)),
-            Call::Staged(request, answer) => drop(answer.send(self.staged(request)?)),
+            Call::Staged(request, answer) => drop(answer.send(self.staged(&request)?)),
             Call::Failed(request, answer) => drop(answer.send(self.failed(request)?)),
         }
         Ok(())
@@ -75,7 +75,8 @@ impl Dispatcher {
         }
         let now = self.clock.now();
         let lease = self.scheduler.lease(now, attempt, usize::MAX);
-        let seen = self.seen.hear(now, attempt).ok_or_else(|| Status::failed_precondition("the attempt is over"))?;
+        let seen =
+            self.seen.hear(now, attempt).ok_or_else(|| Status::failed_precondition("the attempt is over"))?;
         match lease {
             Lease::Granted(granted) => {
                 seen.files = granted.into_iter().filter_map(|granted| self.plan.file(granted)).collect();
@@ -140,7 +141,7 @@ impl Dispatcher {
         Ok(Ok(v1::ExitedReply { next: Some(next) }))
     }
 
-    fn staged(&mut self, request: v1::StagedRequest) -> Answered<v1::StagedReply> {
+    fn staged(&mut self, request: &v1::StagedRequest) -> Answered<v1::StagedReply> {
         let attempt = match attempt(request.attempt) {
             Ok(attempt) => attempt,
             Err(status) => return Ok(Err(status)),

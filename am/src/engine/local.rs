@@ -13,9 +13,7 @@ use std::time::Duration;
 use forebay_feeder::descendants;
 use forebay_protocol::Bootstrap;
 use forebay_scheduler::{Attempt, End};
-use rustix::process::{
-    Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, wait,
-};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, wait};
 use tokio::signal::unix::{self, SignalKind};
 use tokio::time::{Instant, sleep_until};
 
@@ -59,7 +57,8 @@ impl LocalEngine {
         let failed = |source| AmError::System { action: "adopt orphaned processes", source };
         set_child_subreaper(Some(getpid())).map_err(|error| failed(error.into()))?;
         let died = unix::signal(SignalKind::child());
-        let died = died.map_err(|source| AmError::System { action: "hear of the end of processes", source })?;
+        let died =
+            died.map_err(|source| AmError::System { action: "hear of the end of processes", source })?;
         Ok(Self {
             running: HashMap::new(),
             leaving: Vec::new(),
@@ -71,22 +70,29 @@ impl LocalEngine {
     }
 
     /// Starts an agent. To be called on the dispatcher's thread.
-    pub(crate) fn start(&mut self, folder: &JobFolder, attempt: Attempt, bootstrap: &Bootstrap) -> io::Result<()> {
+    pub(crate) fn start(
+        &mut self,
+        folder: &JobFolder,
+        attempt: Attempt,
+        bootstrap: &Bootstrap,
+    ) -> io::Result<()> {
         let log = folder.make_attempt(attempt).map_err(io::Error::other)?.join("agent.log");
-        let log = folder.append(&log).map_err(io::Error::other)?;
+        let log = JobFolder::append(&log).map_err(io::Error::other)?;
         // The very program that runs, also if another one stands in its place by now.
         let mut command = Command::new("/proc/self/exe");
         command.arg0("forebay").arg("agent").stdin(Stdio::piped());
         command.stdout(log.try_clone()?).stderr(log);
         let mut child = command.spawn()?;
         let pid = Pid::from_child(&child);
-        let told = child.stdin.take().ok_or_else(|| io::Error::other("it has no standard input")).and_then(|mut stdin| {
-            let mut line = serde_json::to_vec(bootstrap)?;
-            line.push(b'\n');
-            // Far less than a pipe holds: this does not wait.
-            stdin.write_all(&line)?;
-            Ok(stdin)
-        });
+        let told = child.stdin.take().ok_or_else(|| io::Error::other("it has no standard input")).and_then(
+            |mut stdin| {
+                let mut line = serde_json::to_vec(bootstrap)?;
+                line.push(b'\n');
+                // Far less than a pipe holds: this does not wait.
+                stdin.write_all(&line)?;
+                Ok(stdin)
+            },
+        );
         match told {
             Ok(stdin) => {
                 self.running.insert(attempt, Agent { pid, stdin: Some(stdin), due: None });
@@ -174,12 +180,14 @@ impl LocalEngine {
                 Err(rustix::io::Errno::INTR) => continue,
                 Ok(None) | Err(_) => return,
             };
-            let attempt = self.running.iter().find(|(_, agent)| agent.pid == pid).map(|(&attempt, _)| attempt);
+            let attempt =
+                self.running.iter().find(|(_, agent)| agent.pid == pid).map(|(&attempt, _)| attempt);
             if let Some(attempt) = attempt {
                 self.running.remove(&attempt);
                 let signal = status.terminating_signal().map(End::Signal);
                 let how = signal.or_else(|| status.exit_status().map(End::Exit));
-                self.leaving.push((attempt, how.unwrap_or_else(|| End::Lost("nobody knows how it ended".into()))));
+                self.leaving
+                    .push((attempt, how.unwrap_or_else(|| End::Lost("nobody knows how it ended".into()))));
                 self.looked = None;
             }
         }

@@ -102,10 +102,7 @@ impl Shown {
 
 /// What a person wants to hear while the job runs; the rest is in its folder.
 fn is_news(what: &Happening) -> bool {
-    !matches!(
-        what,
-        Happening::Job(Story::Registered { .. } | Story::JobOver { .. } | Story::FedAgain { .. })
-    )
+    !matches!(what, Happening::Job(Story::Registered { .. } | Story::JobOver { .. } | Story::FedAgain { .. }))
 }
 
 fn line(state: &JobState) -> String {
@@ -129,7 +126,12 @@ fn amounts(state: &JobState) -> String {
         return splits;
     }
     let gb = |bytes: u64| bytes as f64 / 1e9;
-    format!("{:.1} of {:.1} GB  {splits}  {:.2} GB/s", gb(state.bytes), gb(state.bytes_planned), state.gb_per_s)
+    format!(
+        "{:.1} of {:.1} GB  {splits}  {:.2} GB/s",
+        gb(state.bytes),
+        gb(state.bytes_planned),
+        state.gb_per_s
+    )
 }
 
 /// How many workers wait for data, and how many keep it waiting.
@@ -158,20 +160,17 @@ pub(crate) fn worker_line(worker: &WorkerReport) -> String {
         WorkerState::Done => "done",
         WorkerState::Over => "over",
     };
-    let mut line = format!("{state}, {} splits read", worker.done.max(worker.fed));
-    if worker.figures.bytes > 0 {
-        line += &format!(", {:.2} GB at {:.2} GB/s", worker.figures.bytes as f64 / 1e9, worker.figures.gb_per_s);
+    let mut parts = vec![state.to_owned(), format!("{} splits read", worker.done.max(worker.fed))];
+    let figures = &worker.figures;
+    if figures.bytes > 0 {
+        parts.push(format!("{:.2} GB at {:.2} GB/s", figures.bytes as f64 / 1e9, figures.gb_per_s));
     }
-    if !worker.figures.verdict.is_empty() {
-        line += &format!(", {}", worker.figures.verdict);
+    if !figures.verdict.is_empty() {
+        parts.push(figures.verdict.clone());
     }
-    if let Some(progress) = worker.progress {
-        line += &format!(", {:.0}%", progress * 100.0);
-    }
-    if let Some(status) = &worker.status {
-        line += &format!(", {status}");
-    }
-    line
+    parts.extend(worker.progress.map(|progress| format!("{:.0}%", progress * 100.0)));
+    parts.extend(worker.status.clone());
+    parts.join(", ")
 }
 
 /// The job's bar, and a line for each worker.

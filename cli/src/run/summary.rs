@@ -29,11 +29,14 @@ pub(super) fn tell(talk: Talk, outcome: &Outcome, told: &[Told]) {
     if outcome.verdict == Verdict::Succeeded {
         talk.say(&headline(state));
     }
-    story(told).iter().for_each(|line| talk.say(&format!("  {line}")));
+    let mut lines = story(told);
     if !matches!(outcome.verdict, Verdict::Succeeded | Verdict::Stopped { .. }) {
-        last_words(state, told).iter().for_each(|line| talk.say(&format!("  {line}")));
+        lines.extend(last_words(state, told));
     }
-    places(outcome).iter().for_each(|line| talk.say(&format!("  {line}")));
+    lines.extend(places(outcome));
+    for line in lines {
+        talk.say(&format!("  {line}"));
+    }
 }
 
 fn headline(state: &JobState) -> String {
@@ -70,7 +73,10 @@ fn story(told: &[Told]) -> Vec<String> {
     if lines.len() > MOST_LINES {
         // The end of the story says more than its middle.
         let left_out = lines.len() - MOST_LINES;
-        lines.splice(MOST_LINES / 2..MOST_LINES / 2 + left_out, [format!("({left_out} more in events.jsonl)")]);
+        lines.splice(
+            MOST_LINES / 2..MOST_LINES / 2 + left_out,
+            [format!("({left_out} more in events.jsonl)")],
+        );
     }
     lines
 }
@@ -78,9 +84,7 @@ fn story(told: &[Told]) -> Vec<String> {
 /// What the worker said last that failed last.
 fn last_words(state: &JobState, told: &[Told]) -> Vec<String> {
     let failed = told.iter().rev().find_map(|told| match &told.what {
-        Happening::Job(Story::AttemptEnded { attempt, cause, .. })
-            if *cause != Cause::JobEnds =>
-        {
+        Happening::Job(Story::AttemptEnded { attempt, cause, .. }) if *cause != Cause::JobEnds => {
             Some(*attempt)
         }
         _ => None,
@@ -122,7 +126,9 @@ fn places(outcome: &Outcome) -> Vec<String> {
         lines.push(match &outcome.verdict {
             Verdict::Succeeded => format!("output: {outputs}"),
             Verdict::Failed { .. } | Verdict::Stopped { .. } => format!("nothing was put into {outputs}"),
-            Verdict::CommitFailed { .. } => format!("the output in {outputs} is not complete until it is resumed"),
+            Verdict::CommitFailed { .. } => {
+                format!("the output in {outputs} is not complete until it is resumed")
+            }
         });
     }
     lines.push(format!("job folder: {folder} (forebay logs {} shows what the workers wrote)", state.job));

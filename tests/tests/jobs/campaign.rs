@@ -11,14 +11,15 @@ use super::{Jobs, children};
 use crate::support::{Running, code, is_alive};
 
 /// A worker that takes its time, so that it can be met in the middle.
-pub(crate) const SLOW: &str = "while head -c 30000 > part && test -s part; do cat part >> output/got; sleep 0.03; done";
+pub(crate) const SLOW: &str =
+    "while head -c 30000 > part && test -s part; do cat part >> output/got; sleep 0.03; done";
 
 /// How many runs: a few, or all of a long campaign.
 pub(crate) fn runs(few: u64, all: u64) -> u64 {
     if std::env::var("FOREBAY_TESTS").is_ok_and(|tests| tests == "all") { all } else { few }
 }
 
-/// Random numbers from a seed (SplitMix64).
+/// Random numbers from a seed (`SplitMix64`).
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -47,7 +48,7 @@ pub(crate) struct Ended {
 /// Runs `start` and kills some of its processes; goes on with `resume` (and so many workers) when nobody else would.
 pub(crate) fn trial(seed: u64, start: Command, resume: impl Fn(u64) -> Command) -> Ended {
     let mut random = Random(seed);
-    let mut story = format!("seed {seed}\n");
+    let mut story = vec![format!("seed {seed}")];
     let mut running = Running::start(start);
     for _ in 0..=random.below(4) {
         thread::sleep(Duration::from_millis(random.below(500)));
@@ -62,19 +63,20 @@ pub(crate) fn trial(seed: u64, start: Command, resume: impl Fn(u64) -> Command) 
             3 => random.one_of(&below(&children(master))),
             _ => random.one_of(&below(&below(&children(master)))),
         };
-        story += &format!("kill {} {pid:?}\n", ["the master", "an agent", "an agent", "a guard", "a worker"][victim.min(4) as usize]);
+        let name = ["the master", "an agent", "an agent", "a guard", "a worker"][victim.min(4) as usize];
+        story.push(format!("kill {name} {pid:?}"));
         let Some(pid) = pid.filter(|&pid| is_alive(pid)) else { continue };
         let _ = kill_process(pid, Signal::KILL);
         if pid == master {
-            story += &said(running);
+            story.push(said(running));
             let workers = 1 + random.below(4);
-            story += &format!("resume with {workers}\n");
+            story.push(format!("resume with {workers}"));
             running = Running::start(resume(workers));
         }
     }
     let output = running.output();
-    story += &forebay_tests::said(&output);
-    Ended { code: code(&output), story }
+    story.push(forebay_tests::said(&output));
+    Ended { code: code(&output), story: story.join("\n") }
 }
 
 fn said(running: Running) -> String {
@@ -99,7 +101,9 @@ impl Ended {
                 assert!(visible.is_empty(), "{visible:?} is there:\n{story}");
                 // A job that was killed before it began, or that has used up its restarts.
                 assert!(
-                    ["is no job", "the job failed: worker", "cannot be resumed"].iter().any(|why| story.contains(why)),
+                    ["is no job", "the job failed: worker", "cannot be resumed"]
+                        .iter()
+                        .any(|why| story.contains(why)),
                     "{story}"
                 );
                 false

@@ -13,7 +13,7 @@ use std::process::{Command, Output};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::support::{Room, Running, code, is_alive, text, wait_until};
+use crate::support::{Room, code, is_alive, text, wait_until};
 
 /// A folder for one test, in which `home` is the home and `job` the job's folder.
 pub(crate) struct Jobs(pub(crate) Room);
@@ -124,11 +124,6 @@ impl Jobs {
         let pids = fs::read_dir("/proc").unwrap().flatten();
         let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         pids.filter(|&pid| belongs(pid)).filter_map(Pid::from_raw).filter(|&pid| is_alive(pid)).collect()
-    }
-
-    /// The agents of a running job.
-    pub(crate) fn agents(&self, running: &Running) -> Vec<Pid> {
-        children(running.pid()).into_iter().filter(|&pid| is_alive(pid)).collect()
     }
 }
 

@@ -220,7 +220,7 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn commit_refused(&mut self, now: Duration, why: String, out: &mut Vec<Action>) {
+    pub(super) fn commit_refused(&mut self, now: Duration, why: &str, out: &mut Vec<Action>) {
         if self.phase == Phase::Committing {
             let why = format!("its output may not be committed: {why}");
             self.end_job(now, Verdict::Failed { why }, out);
