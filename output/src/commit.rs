@@ -1,7 +1,7 @@
 //! The commit: from staging to the output paths, all or nothing, whatever is interrupted where.
 //!
 //! Per path, in this order, and each step for all paths of the job before the next: the plan; the claim; a look that the path
-//! is still empty; renames; `_SUCCESS`; the staging goes, the plan last; the claim goes. From this follows what a state that
+//! is still empty; renames; `_SUCCESS`; the staging goes; the claim goes. From this follows what a state that
 //! is found means: without a claim of this job nothing has been renamed or everything is done; with a claim and a plan,
 //! each planned rename is either done (source gone, destination as staged) or still to do.
 
@@ -186,11 +186,6 @@ impl OutputDir {
 
     /// Removes the staging and then the claim of a commit that is done.
     async fn clean_up(&self) -> Result<(), OutputError> {
-        for entry in self.store.list(&self.staging("")).await?.unwrap_or_default() {
-            if entry.name != PLAN {
-                self.store.remove(&self.staging(&entry.name.to_string_lossy())).await?;
-            }
-        }
         self.store.remove(&self.staging("")).await?;
         self.give_claim_back().await?;
         self.store.remove_if_empty(TEMPORARY).await

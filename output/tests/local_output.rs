@@ -159,8 +159,10 @@ async fn nothing_leads_out_of_the_folder_and_nothing_hangs() {
         }),
         ("fifo", "a FIFO", |out, _| mkfifoat(CWD, out.join("f"), 0o600.into()).unwrap()),
         ("fifo by link", "a FIFO", |out, _| {
-            mkfifoat(CWD, out.join("f"), 0o600.into()).unwrap();
-            symlink("f", out.join("l")).unwrap();
+            // Walked after the link.
+            fs::create_dir(out.join("d")).unwrap();
+            mkfifoat(CWD, out.join("d/f"), 0o600.into()).unwrap();
+            symlink("d/f", out.join("l")).unwrap();
         }),
         ("socket", "a socket", |out, _| drop(UnixListener::bind(out.join("s")).unwrap())),
     ];
@@ -184,6 +186,15 @@ async fn nothing_leads_out_of_the_folder_and_nothing_hangs() {
     }
 }
 
+/// Ends the other thread also when the test fails.
+struct SetOnDrop<'f>(&'f AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn what_is_swapped_in_during_the_upload_leads_nowhere() {
     let secret = tempfile::tempdir().unwrap();
@@ -202,6 +213,7 @@ fn what_is_swapped_in_during_the_upload_leads_nowhere() {
             }
         });
         let (mut whole, mut refused) = (0, 0);
+        let _done = SetOnDrop(&done);
         runtime().block_on(async {
             let deadline = Instant::now() + Duration::from_mins(1);
             while (whole < 20 || refused < 20) && Instant::now() < deadline {
@@ -214,7 +226,6 @@ fn what_is_swapped_in_during_the_upload_leads_nowhere() {
                 assert!(staged.iter().all(|(_, bytes)| bytes != b"secret"), "{staged:?}");
             }
         });
-        done.store(true, Ordering::Relaxed);
         assert!(refused > 0, "{whole} whole, none refused");
     });
 }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{commit, finish_commit};
-use crate::store::{Fuse, Store};
+use crate::store::{Fuse, Renamed, Store};
 use crate::{Attempt, OutputDir, OutputError, State};
 
 const ATTEMPTS: [Attempt; 3] =
@@ -275,6 +275,42 @@ async fn a_job_that_comes_after_a_broken_commit_wins_whole_or_loses() {
     break_everywhere(&Place::local(folder.path()), ALL, another_job_comes).await;
 }
 
+/// What makes a claim exclusive.
+async fn renames_replace_nothing(place: &Place) {
+    let store = place.output("renames", "job").store;
+    store.make_folder("full", false).await.unwrap();
+    store.make_folder("empty", false).await.unwrap();
+    for (name, content) in [("full/f", "in full"), ("a", "of a"), ("b", "of b")] {
+        store.write(name, content.into()).await.unwrap();
+    }
+    for (from, to, wanted) in [
+        ("a", "b", Renamed::Exists),
+        ("a", "empty", Renamed::Exists),
+        ("full", "empty", Renamed::Exists),
+        ("full", "a", Renamed::Exists),
+        ("none", "new", Renamed::NoSource),
+        ("a", "full/a", Renamed::Done),
+        ("full", "moved", Renamed::Done),
+    ] {
+        assert_eq!(store.rename(from, to).await.unwrap(), wanted, "{from} to {to}");
+    }
+    let text = |path: &str, content: &str| (path.to_owned(), content.to_owned());
+    let wanted = [
+        text("b", "of b"),
+        text("empty", "folder"),
+        text("moved", "folder"),
+        text("moved/a", "of a"),
+        text("moved/f", "in full"),
+    ];
+    assert_eq!(content(&store).await.unwrap(), wanted);
+}
+
+#[tokio::test]
+async fn local_renames_replace_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    renames_replace_nothing(&Place::local(folder.path())).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_jobs_that_race_for_a_path_one_wins_and_the_others_leave_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -320,6 +356,7 @@ fn hdfs_commits_broken_off_anywhere_are_finished_undone_or_lost() {
             let base = Address::parse(OsStr::new(&format!("{}/{name}", hdfs.uri()))).unwrap();
             Arc::new(Place { base, clusters: clusters() })
         };
+        renames_replace_nothing(&at("renames")).await;
         break_everywhere(&at("finished"), BEFORE, finished).await;
         break_everywhere(&at("undone"), BEFORE, aborted).await;
         break_everywhere(&at("lost"), BEFORE, another_job_comes).await;

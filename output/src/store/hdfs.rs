@@ -146,6 +146,10 @@ impl Hdfs {
             self.ask("rename", from, async |client, from| match client.rename(&from, &to, false).await {
                 Ok(()) => Ok(Renamed::Done),
                 Err(NativeError::AlreadyExists(_)) => Ok(Renamed::Exists),
+                // A file and a folder (`FSDirRenameOp.validateOverwrite`, which looks at that first).
+                Err(NativeError::RPCError(_, message)) if message.contains("must both be") => {
+                    Ok(Renamed::Exists)
+                }
                 Err(error) if is_missing(&error) => Ok(Renamed::NoSource),
                 Err(error) => Err(error),
             });
