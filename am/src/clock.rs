@@ -33,3 +33,19 @@ impl Clock {
         self.looked + time.saturating_sub(self.passed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn time_in_which_the_process_did_not_run_does_not_count() {
+        let mut clock = Clock::start();
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(clock.now(), Duration::from_secs(3));
+        assert_eq!(clock.when(Duration::from_secs(4)) - Instant::now(), Duration::from_secs(1));
+        // Stopped for an hour.
+        tokio::time::advance(Duration::from_hours(1)).await;
+        assert_eq!(clock.now(), Duration::from_secs(3) + LONGEST_STEP);
+    }
+}

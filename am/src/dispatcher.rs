@@ -272,6 +272,8 @@ impl Dispatcher {
             },
             verdict,
             input_mode: self.job.input_mode.to_string(),
+            worker_memory: self.job.worker_memory,
+            worker_cores: self.job.worker_cores,
             files: self.plan.files() as u64,
             bytes_planned: self.plan.bytes().saturating_mul(epochs),
             epochs,

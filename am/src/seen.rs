@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use forebay_protocol::v1;
-use forebay_scheduler::{Attempt, WorkerView};
+use forebay_scheduler::{Attempt, Granted, WorkerView};
 
 use crate::state::{Figures, WorkerReport};
 
@@ -24,7 +24,7 @@ pub(crate) struct Seen {
     pub(crate) host: String,
     pub(crate) agent_pid: Option<u32>,
     /// The files it was given, where whole files are.
-    pub(crate) files: Vec<v1::StaticFile>,
+    pub(crate) files: Vec<Granted>,
     progress: v1::Progress,
     notes: u32,
 }

@@ -37,6 +37,10 @@ pub struct JobState {
     pub verdict: Option<Verdict>,
     /// `stream`, `download` or `list`.
     pub input_mode: String,
+    /// Bytes of memory that each worker is said to need.
+    pub worker_memory: Option<u64>,
+    /// Cores that each worker is said to need.
+    pub worker_cores: Option<u32>,
     /// Files of the input.
     pub files: u64,
     /// Bytes to be fed: those of the files, times the epochs.

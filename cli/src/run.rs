@@ -3,7 +3,7 @@
 mod display;
 mod summary;
 
-pub(crate) use display::worker_line;
+pub(crate) use display::{needs, worker_line};
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -88,13 +88,14 @@ fn start(start: Start, talk: Talk) -> Result<Exit, Failure> {
     let outcome = prepared.run(&stop, watcher);
     let told = display.finish();
     let outcome = outcome?;
-    summary::tell(talk, &outcome, &told);
-    Ok(match outcome.verdict {
+    let exit = match outcome.verdict {
         Verdict::Succeeded => Exit::SUCCESS,
         Verdict::Failed { .. } => Exit(outcome.status),
         Verdict::Stopped { .. } => signals::cause(&stop).map_or(Exit::FAILURE, Exit::signal),
         Verdict::CommitFailed { .. } => Exit::FAILURE,
-    })
+    };
+    summary::tell(talk, &outcome, exit, &told);
+    Ok(exit)
 }
 
 impl From<AmError> for Failure {

@@ -4,11 +4,12 @@ use std::fs;
 use std::io::{ErrorKind, Write};
 
 use forebay_am::{Condition, JobFolder, JobState, Phase, Verdict, is_id, seconds_since, usual_place};
+use indicatif::DecimalBytes;
 use serde_json::{Value, json};
 
 use crate::args::{ListArgs, StatusArgs};
 use crate::exit::Exit;
-use crate::run::worker_line;
+use crate::run::{needs, worker_line};
 use crate::talk::{Failure, Talk};
 
 /// Runs `forebay status`; everything that goes wrong has been told when it returns.
@@ -111,13 +112,12 @@ fn page(folder: &JobFolder, condition: Condition, state: Option<&JobState>) -> S
         units.done, units.fed, units.leased, units.waiting, units.total
     ));
     if state.input_mode != "list" {
-        let gb = |bytes: u64| bytes as f64 / 1e9;
         let rate = if condition == Condition::Running {
             format!(" at {:.2} GB/s", state.gb_per_s)
         } else {
             String::new()
         };
-        line(format!("fed: {:.2} of {:.2} GB{rate}", gb(state.bytes), gb(state.bytes_planned)));
+        line(format!("fed: {} of {}{rate}", DecimalBytes(state.bytes), DecimalBytes(state.bytes_planned)));
     }
     if state.fed_again > 0 {
         line(format!("{} {noun} fed more than once, the first: {}", state.fed_again, names(state)));
@@ -128,6 +128,9 @@ fn page(folder: &JobFolder, condition: Condition, state: Option<&JobState>) -> S
             .iter()
             .map(|partly| format!("{} up to byte {}", partly.split, partly.byte));
         line(format!("{} {noun} read in part: {}", state.partly_read, first.collect::<Vec<_>>().join(", ")));
+    }
+    if let Some(needs) = needs(state) {
+        line(needs);
     }
     for worker in &state.workers {
         let restarts = match worker.restarts {

@@ -79,13 +79,14 @@ impl Dispatcher {
             self.seen.hear(now, attempt).ok_or_else(|| Status::failed_precondition("the attempt is over"))?;
         match lease {
             Lease::Granted(granted) => {
-                seen.files = granted.into_iter().filter_map(|granted| self.plan.file(granted)).collect();
+                seen.files = granted;
             }
             // Asked again: as before.
             Lease::EndOfInput => {}
             Lease::Refused(refusal) => return Err(Status::failed_precondition(refusal.to_string())),
         }
-        Ok(seen.files.clone())
+        let files = seen.files.iter().map(|&granted| self.plan.file(granted));
+        files.collect::<Option<_>>().ok_or_else(|| Status::internal("a file is not in the plan"))
     }
 
     fn lease(&mut self, request: v1::LeaseRequest) -> Result<v1::LeaseReply, Status> {

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use forebay_am::{Happening, JobState, Phase, Story, Told, Update, WorkerReport, WorkerState};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{BinaryBytes, DecimalBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::talk::Talk;
 
@@ -65,6 +65,9 @@ impl Shown {
 
     fn begun(&mut self, state: &JobState) {
         self.say(&format!("{} ({}) in {}", state.job, state.name, state.folder.display()));
+        if let Some(needs) = needs(state) {
+            self.say(&needs);
+        }
         self.talk.event("begun", state);
     }
 
@@ -105,6 +108,15 @@ fn is_news(what: &Happening) -> bool {
     !matches!(what, Happening::Job(Story::Registered { .. } | Story::JobOver { .. } | Story::FedAgain { .. }))
 }
 
+/// What each worker is said to need.
+pub(crate) fn needs(state: &JobState) -> Option<String> {
+    let memory = state.worker_memory.map(|bytes| format!("{} of memory", BinaryBytes(bytes)));
+    let cores = state.worker_cores.map(|cores| format!("{cores} cores"));
+    let needs: Vec<_> = memory.into_iter().chain(cores).collect();
+    let told = || format!("each worker needs {} (told, not enforced on this machine)", needs.join(" and "));
+    (!needs.is_empty()).then(told)
+}
+
 fn line(state: &JobState) -> String {
     let busy = state.workers.iter().filter(|worker| worker.state == WorkerState::Running).count();
     let done = state.workers.iter().filter(|worker| worker.state == WorkerState::Done).count();
@@ -125,13 +137,8 @@ fn amounts(state: &JobState) -> String {
     if state.input_mode == "list" {
         return splits;
     }
-    let gb = |bytes: u64| bytes as f64 / 1e9;
-    format!(
-        "{:.1} of {:.1} GB  {splits}  {:.2} GB/s",
-        gb(state.bytes),
-        gb(state.bytes_planned),
-        state.gb_per_s
-    )
+    let (bytes, planned) = (DecimalBytes(state.bytes), DecimalBytes(state.bytes_planned));
+    format!("{bytes} of {planned}  {splits}  {:.2} GB/s", state.gb_per_s)
 }
 
 /// How many workers wait for data, and how many keep it waiting.
@@ -163,7 +170,7 @@ pub(crate) fn worker_line(worker: &WorkerReport) -> String {
     let mut parts = vec![state.to_owned(), format!("{} splits read", worker.done.max(worker.fed))];
     let figures = &worker.figures;
     if figures.bytes > 0 {
-        parts.push(format!("{:.2} GB at {:.2} GB/s", figures.bytes as f64 / 1e9, figures.gb_per_s));
+        parts.push(format!("{} at {:.2} GB/s", DecimalBytes(figures.bytes), figures.gb_per_s));
     }
     if !figures.verdict.is_empty() {
         parts.push(figures.verdict.clone());

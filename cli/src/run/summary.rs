@@ -5,8 +5,10 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use forebay_am::{Attempt, Cause, Happening, JobFolder, JobState, Outcome, Story, Told, Verdict};
+use indicatif::DecimalBytes;
 use serde_json::json;
 
+use crate::exit::Exit;
 use crate::talk::{Failure, Talk};
 
 /// So much of the story is said; the rest is in the job's folder.
@@ -16,9 +18,9 @@ const LAST_LINES: usize = 10;
 const LAST_BYTES: u64 = 4096;
 
 /// Tells people and machines how a job ended.
-pub(super) fn tell(talk: Talk, outcome: &Outcome, told: &[Told]) {
+pub(super) fn tell(talk: Talk, outcome: &Outcome, exit: Exit, told: &[Told]) {
     let state = &outcome.state;
-    talk.event("finished", &json!({ "exit": outcome.status, "state": state }));
+    talk.event("finished", &json!({ "exit": exit.0, "state": state }));
     match &outcome.verdict {
         Verdict::Succeeded => {}
         verdict => talk.fail(&Failure::failed(format!("{verdict}"))),
@@ -46,7 +48,7 @@ fn headline(state: &JobState) -> String {
         String::new()
     } else {
         let average = state.bytes_moved as f64 / 1e9 / state.seconds.max(0.001);
-        format!(", {:.2} GB at {average:.2} GB/s", state.bytes as f64 / 1e9)
+        format!(", {} at {average:.2} GB/s", DecimalBytes(state.bytes))
     };
     format!("the job succeeded in {:.1} s: {} of {} {noun}{fed}", state.seconds, units.done, units.total)
 }
