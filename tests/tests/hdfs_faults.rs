@@ -138,14 +138,15 @@ fn no_datanode_left_fails_naming_the_file() {
 fn a_file_deleted_before_its_turn_fails_the_feed() {
     let hdfs = start(1);
     hdfs.write("/in/a", numbered(64 * MIB), None).unwrap();
-    let part = numbered(2 * MIB);
-    write_files(&hdfs, &(0..20).map(|i| (format!("/in/b{i}"), part.clone())).collect::<Vec<_>>());
+    // More than are opened ahead: a file that is open already is fed although it is deleted.
+    let part = numbered(MIB);
+    write_files(&hdfs, &(10..70).map(|i| (format!("/in/b{i}"), part.clone())).collect::<Vec<_>>());
     let (child, mut stdout) = start_feed(&hdfs, &["hdfs:///in"]);
     read_some(&mut stdout, MIB);
-    hdfs.delete("/in/b19").unwrap();
+    hdfs.delete("/in/b69").unwrap();
     let mut rest = Vec::new();
     stdout.read_to_end(&mut rest).unwrap();
-    failed_with(&child.wait_with_output().unwrap(), &["cannot open", "/in/b19"]);
+    failed_with(&child.wait_with_output().unwrap(), &["cannot open", "/in/b69"]);
 }
 
 #[test]
