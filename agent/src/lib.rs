@@ -20,6 +20,7 @@ mod leases;
 mod left;
 mod over;
 mod prepare;
+mod relay;
 mod run;
 mod stage;
 mod stream;

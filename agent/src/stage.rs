@@ -1,5 +1,6 @@
 //! What a worker has made, to its place in the outputs' staging.
 
+use std::fmt;
 use std::fs::File;
 use std::future::Future;
 use std::os::fd::OwnedFd;
@@ -18,6 +19,7 @@ use crate::am::{Am, wait};
 use crate::error::Failure;
 use crate::folder::{AttemptFolder, log_file};
 use crate::over::Cause;
+use crate::relay::{Relayed, relay};
 
 /// The job's outputs, for one attempt.
 pub(crate) struct Outputs {
@@ -33,8 +35,8 @@ pub(crate) struct Outputs {
 pub(crate) enum Stdout {
     /// To a file of the attempt's, for people.
     Log,
-    /// To the output's own file.
-    Local(LocalStream),
+    /// To the output's own file, which this waits for.
+    Local(LocalStream, Relayed),
     /// To HDFS, which this waits for.
     Hdfs(Copied),
 }
@@ -69,15 +71,17 @@ impl Outputs {
             return Ok((file.into(), Stdout::Log));
         };
         let (dir, attempt) = (dir.clone(), self.attempt);
+        let no_pipe =
+            |error| Failure::new(format!("cannot make a pipe for the worker's standard output: {error}"));
         match self.recallable(async move { dir.stream(attempt).await })? {
             StreamTarget::Local(stream) => {
                 let file: File = stream.open().map_err(Failure::new)?;
-                Ok((file.into(), Stdout::Local(stream)))
+                let (write, relayed) =
+                    relay(file, stream.path().to_owned(), self.am.over.clone()).map_err(no_pipe)?;
+                Ok((write, Stdout::Local(stream, relayed)))
             }
             StreamTarget::Hdfs(stream) => {
-                let (write, receiver) = self.copy(stream).map_err(|error| {
-                    Failure::new(format!("cannot make a pipe for the worker's standard output: {error}"))
-                })?;
+                let (write, receiver) = self.copy(stream).map_err(no_pipe)?;
                 Ok((write, Stdout::Hdfs(receiver)))
             }
         }
@@ -106,6 +110,7 @@ impl Outputs {
 
     /// Stages all, when the worker has ended well.
     pub(crate) fn stage(&self, stdout: Stdout, work: &Path) -> Result<Vec<v1::Manifest>, Cause> {
+        let broke_off = || Failure::new("the upload of the worker's standard output broke off");
         match stdout {
             Stdout::Log if self.mode == OutputMode::Upload => {
                 let upload = |(dir, folder): &(OutputDir, String)| {
@@ -119,9 +124,12 @@ impl Outputs {
                 staged.zip(0..).map(|(staged, output)| manifest(output, staged?)).collect()
             }
             Stdout::Log => Ok(Vec::new()),
-            Stdout::Local(stream) => Ok(vec![manifest(0, self.recallable(stream.finish())?)?]),
+            Stdout::Local(stream, relayed) => {
+                // All that the worker had started is gone, but whoever it has given its output to may still write.
+                self.recallable(async move { relayed.await.unwrap_or_else(|_| Err(broke_off())) })?;
+                Ok(vec![manifest(0, self.recallable(stream.finish())?)?])
+            }
             Stdout::Hdfs(copied) => {
-                let broke_off = || Failure::new("the upload of the worker's standard output broke off");
                 let stream = copied.recv().map_err(|_| broke_off())?.map_err(Failure::new)?;
                 Ok(vec![manifest(0, self.recallable(stream.finish())?)?])
             }
@@ -129,9 +137,9 @@ impl Outputs {
     }
 
     /// Has the runtime do it, until it is done or the attempt is over.
-    fn recallable<T: Send + 'static>(
+    fn recallable<T: Send + 'static, E: fmt::Display>(
         &self,
-        task: impl Future<Output = Result<T, OutputError>> + Send + 'static,
+        task: impl Future<Output = Result<T, E>> + Send + 'static,
     ) -> Result<T, Cause> {
         let over = self.am.over.clone();
         wait(&self.am.handle, async move {

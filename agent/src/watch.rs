@@ -26,6 +26,9 @@ use crate::worker::Event;
 const PERIOD: Duration = Duration::from_millis(50);
 /// Bytes read at once.
 pub(crate) const BLOCK: usize = 256 << 10;
+/// What people are told when standard error is shorter than it was.
+const EMPTIED: &str = "the worker has emptied its standard error, and what it reported there may be lost: a program that \
+    opens /dev/stderr by name does that, one that writes to descriptor 2 (>&2) does not";
 /// Most blocks of standard error between two looks at the rest.
 const BLOCKS: usize = 64;
 
@@ -121,7 +124,11 @@ impl Follow {
         if let Err(error) = taken {
             told.note(format!("acknowledgements cannot be read: {error}"));
         }
-        match self.stderr.look(|report| told.take(report)) {
+        let looked = self.stderr.look(|report| told.take(report));
+        if self.stderr.was_emptied {
+            told.note(EMPTIED.to_owned());
+        }
+        match looked {
             Ok(more) => more,
             Err(error) => {
                 told.note(format!("the worker's standard error cannot be read: {error}"));
@@ -145,11 +152,13 @@ struct Tail {
     at: u64,
     buffer: Vec<u8>,
     scanner: ReportScanner,
+    was_emptied: bool,
 }
 
 impl Tail {
     fn new(file: File) -> Self {
-        Self { file, at: 0, buffer: vec![0; BLOCK], scanner: ReportScanner::new(Lines::Stderr) }
+        let scanner = ReportScanner::new(Lines::Stderr);
+        Self { file, at: 0, buffer: vec![0; BLOCK], scanner, was_emptied: false }
     }
 
     /// Reads on; whether there is more.
@@ -164,11 +173,37 @@ impl Tail {
                 Err(error) => return Err(error),
             };
             if read == 0 {
-                return Ok(false);
+                if self.file.metadata()?.len() >= self.at {
+                    return Ok(false);
+                }
+                self.scanner = ReportScanner::new(Lines::Stderr);
+                (self.at, self.was_emptied) = (0, true);
             }
             self.at += read as u64;
             self.scanner.push(&self.buffer[..read], &mut each);
         }
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use forebay_job::{Ack, Report};
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_into_an_emptied_file_is_read() {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("stderr");
+        fs::write(&path, "a long line before\nreporter ack:records=1\nhalf a li").unwrap();
+        let mut tail = Tail::new(File::open(&path).unwrap());
+        let mut found = Vec::new();
+        assert!(!tail.look(|report| found.push(report)).unwrap() && !tail.was_emptied);
+        fs::write(&path, "reporter ack:records=2\n").unwrap();
+        assert!(!tail.look(|report| found.push(report)).unwrap() && tail.was_emptied);
+        assert_eq!(found, [1, 2].map(|n| Ok(Report::Ack(Ack::Records(n)))));
     }
 }

@@ -193,3 +193,19 @@ fn a_streamed_output_is_the_workers_standard_output() {
     assert!(fs::read(part).unwrap() == content);
     assert_eq!(staged(&am).tally.bytes, content.len() as u64);
 }
+
+#[test]
+fn a_streamed_output_is_kept_when_the_worker_opens_it_by_name() {
+    let runtime = Runtime::new().unwrap();
+    let am = Played::sh(
+        "while IFS= read -r line; do echo \"$line\" > /dev/stdout; done",
+        "output-mode = 'stream'",
+    );
+    am.output(am.path("out").to_str().unwrap(), "");
+    output(&am, &runtime);
+    let content = text(3_000);
+    am.script().splits = am.splits("data", &content, 1 << 20, 0).into();
+    assert_eq!(am.agent(1).status(), Some(0));
+    let part = am.path("out/_temporary/job_20200101_000000_abcd/0.1/part-00000");
+    assert!(fs::read(part).unwrap() == content);
+}

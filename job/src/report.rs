@@ -136,15 +136,14 @@ fn counter(rest: &[u8], line: &[u8]) -> Result<Report, ReportError> {
     read().ok_or_else(|| ReportError::Counter(cut(line)))
 }
 
+/// What a terminal may show: it is not to be told by a worker what to do.
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes.trim_ascii()).into_owned()
+    let text = String::from_utf8_lossy(bytes.trim_ascii());
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 fn cut(line: &[u8]) -> String {
-    String::from_utf8_lossy(&line[..line.len().min(100)])
-        .chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect()
+    text(&line[..line.len().min(100)])
 }
 
 #[cfg(test)]
@@ -166,6 +165,7 @@ mod tests {
             ("reporter ack:bytes=18446744073709551615", Report::Ack(Ack::Bytes(u64::MAX))),
             ("reporter ack:records=1reporter ack:records=10", Report::Ack(Ack::Records(10))),
             ("reporter:status:loading é: 3, 4", Report::Status("loading é: 3, 4".into())),
+            ("reporter:status:\u{1b}[2J\u{7}x\u{9b}", Report::Status("?[2J?x?".into())),
             (
                 "reporter:counter:g 1,c,-2",
                 Report::Counter { group: "g 1".into(), counter: "c".into(), amount: -2 },

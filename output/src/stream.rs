@@ -83,9 +83,9 @@ impl LocalStream {
         &self.path
     }
 
-    /// The file, open for appending: to be a process's standard output.
+    /// The file, open for one writer.
     pub fn open(&self) -> Result<File, OutputError> {
-        File::options().append(true).open(&self.path).map_err(failed("write", &self.path))
+        File::options().write(true).open(&self.path).map_err(failed("write", &self.path))
     }
 
     /// The worker has ended and nobody writes any more: its part is whole, and on the disk.

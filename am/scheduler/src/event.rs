@@ -144,7 +144,8 @@ impl fmt::Display for Verdict {
 pub enum Lease {
     /// Feed these, in this order.
     Granted(Vec<Granted>),
-    /// Nothing is waiting: the end of input, for good.
+    /// Nothing is waiting: the worker may see the end of its input once it has all that was granted. Who asks again before
+    /// that may be granted what has come back meanwhile.
     EndOfInput,
     /// This attempt gets nothing.
     Refused(Refusal),

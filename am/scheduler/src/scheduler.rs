@@ -129,13 +129,13 @@ impl Scheduler {
             State::Starting { .. } => return Lease::Refused(Refusal::NotRegistered),
             _ => return Lease::Refused(Refusal::Stale),
         }
-        if worker.end_given {
-            return Lease::EndOfInput;
-        }
         let granted = if let Some(share) = self.shares.get(place) {
-            worker.end_given = true;
+            if std::mem::replace(&mut worker.end_given, true) {
+                return Lease::EndOfInput;
+            }
             self.ledger.take(attempt, share)
         } else {
+            // Who asks has not shown its worker the end yet: what has come back since is for it, too.
             worker.end_given = !self.ledger.is_waiting();
             self.ledger.lease(attempt, max)
         };

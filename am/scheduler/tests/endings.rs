@@ -183,14 +183,29 @@ fn splits_that_return_after_the_end_of_input_go_to_the_restarted_attempt() {
     assert_eq!((job.lease(A, 1), job.lease(B, 1)), (vec![0], vec![1]));
     assert_eq!(job.scheduler.lease(job.now, A, 1), Lease::EndOfInput);
     job.killed(B, Some(Position::of_journal(begins(&[1]), None)));
-    // The end was given: it stays so, and a worker that ends well then is done all the same.
-    assert_eq!(job.scheduler.lease(job.now, A, 1), Lease::EndOfInput);
+    // A worker that has seen the end and ends well is done all the same.
     job.done(A, complete(&[0]));
     assert_eq!(job.scheduler.view().workers[0].state, WorkerState::Done);
     job.again(B2);
     assert_eq!(job.lease(B2, 5), [1]);
     job.done(B2, complete(&[1]));
     assert!(job.actions.contains(&Action::Commit(vec![A, B2])));
+}
+
+#[test]
+fn splits_that_return_before_a_worker_has_seen_the_end_of_input_go_to_it() {
+    let mut job = Job::new(config(2, 3));
+    assert_eq!((job.lease(A, 2), job.lease(B, 1)), (vec![0, 1], vec![2]));
+    // It is asked ahead of need: two splits are still to be fed.
+    assert_eq!(job.scheduler.lease(job.now, A, 1), Lease::EndOfInput);
+    assert!(job.scheduler.view().workers[0].end_of_input);
+    // The other has taken nothing, and there will be no other attempt of it.
+    job.done(B, Position::default());
+    assert_eq!(job.lease(A, 5), [2]);
+    assert!(!job.scheduler.view().workers[0].end_of_input);
+    assert_eq!(job.scheduler.lease(job.now, A, 1), Lease::EndOfInput);
+    job.done(A, complete(&[0, 1, 2]));
+    assert!(job.actions.contains(&Action::Commit(vec![A, B])));
 }
 
 #[test]
