@@ -27,7 +27,7 @@ pub(crate) fn now() -> String {
     Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// Seconds since a time that the AM wrote; `None` if it was not.
+/// Seconds since a time in RFC 3339; `None` if it is none.
 pub fn seconds_since(time: &str) -> Option<f64> {
     let time = DateTime::parse_from_rfc3339(time).ok()?;
     let passed = Utc::now().signed_duration_since(time);

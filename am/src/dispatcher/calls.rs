@@ -22,9 +22,13 @@ impl Dispatcher {
         // Who does not wait for the answer any more is dead.
         match call {
             Call::Register(request, answer) => drop(answer.send(self.register(request)?)),
-            // What is granted to somebody who has hung up would be nobody's.
             Call::Lease(_, answer) if answer.is_closed() => {}
-            Call::Lease(request, answer) => drop(answer.send(self.lease(request))),
+            Call::Lease(request, answer) => {
+                let asked = request.attempt;
+                if let Err(Ok(unheard)) = answer.send(self.lease(request)) {
+                    self.keep_for_later(asked, unheard);
+                }
+            }
             Call::Heartbeat(request, answer) => drop(answer.send(self.heartbeat(request)?)),
             Call::Exited(request, answer) => drop(answer.send(self.exited(request)?)),
             Call::Staged(request, answer) => drop(answer.send(self.staged(&request)?)),
@@ -93,8 +97,10 @@ impl Dispatcher {
         use v1::lease_reply::Reply;
         let attempt = attempt(request.attempt)?;
         let now = self.clock.now();
-        self.seen.hear(now, attempt);
-        let reply = if self.plan.is_by_file() {
+        let unheard = self.seen.hear(now, attempt).map(|seen| std::mem::take(&mut seen.unheard));
+        let reply = if let Some(splits) = unheard.filter(|splits| !splits.is_empty()) {
+            Reply::Leases(v1::Leases { splits })
+        } else if self.plan.is_by_file() {
             Reply::EndOfInput(v1::EndOfInput {})
         } else {
             let max = usize::try_from(request.max.clamp(1, MOST_SPLITS)).unwrap_or(1);
@@ -111,6 +117,15 @@ impl Dispatcher {
             }
         };
         Ok(v1::LeaseReply { reply: Some(reply) })
+    }
+
+    /// The caller has hung up before it could hear what it was granted: it gets that when it asks again.
+    fn keep_for_later(&mut self, asked: Option<v1::Attempt>, reply: v1::LeaseReply) {
+        let now = self.clock.now();
+        let seen = asked.and_then(|asked| self.seen.hear(now, convert::attempt(asked)));
+        if let (Some(seen), Some(v1::lease_reply::Reply::Leases(leases))) = (seen, reply.reply) {
+            seen.unheard = leases.splits;
+        }
     }
 
     fn heartbeat(&mut self, request: v1::HeartbeatRequest) -> Answered<v1::HeartbeatReply> {
