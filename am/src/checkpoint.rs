@@ -35,11 +35,14 @@ impl Checkpoint {
         write().map_err(AmError::io("write", &self.path))
     }
 
-    /// The records of an earlier run. A last line without its end was being written when that run ended: nothing that
+    /// The records of an earlier run; none if it ended before there was a ledger. A last line without its end was being written when that run ended: nothing that
     /// depends on it was done, and it is cut off.
     pub(crate) fn read(folder: &JobFolder) -> Result<Vec<LedgerRecord>, AmError> {
         let path = folder.ledger_file();
-        let text = fs::read(&path).map_err(AmError::io("read", &path))?;
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            text => text.map_err(AmError::io("read", &path))?,
+        };
         let whole = text.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);
         if whole < text.len() {
             let file = File::options().write(true).open(&path).map_err(AmError::io("open", &path))?;
@@ -67,6 +70,7 @@ mod tests {
         fs::write(folder.path().join("job.toml"), "").unwrap();
         let folder = JobFolder::open(folder.path()).unwrap();
         let record = |number| LedgerRecord::Started { attempt: Attempt { index: 0, number } };
+        assert_eq!(Checkpoint::read(&folder).unwrap(), []);
         let mut ledger = Checkpoint::open(&folder).unwrap();
         ledger.append(&record(1)).unwrap();
         ledger.file.write_all(b"{\"record\":\"sta").unwrap();

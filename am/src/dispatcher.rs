@@ -26,7 +26,7 @@ use crate::seen::AllSeen;
 use crate::service::Call;
 use crate::socket::Socket;
 use crate::state::{self, JobState, PartlyRead, Phase};
-use crate::story::{Happening, Teller, Update};
+use crate::story::{Happening, Teller};
 use crate::{AmError, JobFolder, id, journal};
 
 /// How often whoever watches is told how the job stands.
@@ -35,6 +35,8 @@ const SHOW: Duration = Duration::from_millis(250);
 const WRITE: Duration = Duration::from_secs(1);
 /// An agent that was silent for so long does not hear that it is to end.
 const DEAF: Duration = Duration::from_secs(5);
+/// How long what is staged may take to be removed after a second signal.
+const HURRIED: Duration = Duration::from_secs(2);
 /// How long agents may take to be gone when the application master gives up.
 const GIVING_UP: Duration = Duration::from_secs(30);
 
@@ -95,22 +97,31 @@ impl Dispatcher {
         let state = self.state(Phase::Finished);
         state.write(&self.folder)?;
         self.folder.sync(&self.folder.state_file())?;
-        self.teller.update(Update::State(Box::new(state.clone())));
+        self.teller.show(state.clone());
         let status = if verdict == Verdict::Succeeded { 0 } else { self.status };
         Ok((verdict, state, status))
     }
 
     async fn run_to_end(&mut self) -> Result<Verdict, AmError> {
-        let failed = |source| AmError::System { action: "wait for signals", source };
-        let wake = self.stop.as_fd().try_clone_to_owned().map_err(failed)?;
-        let wake = pipe::Receiver::from_owned_fd(wake).map_err(failed)?;
+        let wake = listen(&self.stop)?;
         self.handle(Event::Start)?;
         let mut show = Instant::now();
         let mut write = Instant::now();
         let mut signals = 0;
+        let mut over = None;
         loop {
-            if let Some(verdict) = self.verdict.clone().filter(|_| self.pending == 0) {
-                return Ok(verdict);
+            if let Some(verdict) = self.verdict.clone() {
+                let over = *over.get_or_insert_with(Instant::now);
+                // A commit is over before there is a verdict: only what is to be removed may be left.
+                let is_hurried = signals > 1 && over.elapsed() >= HURRIED;
+                if self.pending > 0 && is_hurried {
+                    let outputs = self.outputs.join(", ");
+                    self.teller
+                        .warn(format!("not all that was staged in {outputs} could be removed in time"));
+                }
+                if self.pending == 0 || is_hurried {
+                    return Ok(verdict);
+                }
             }
             let due = self.scheduler.wake_at().map(|time| self.clock.when(time));
             let woken = tokio::select! {
@@ -141,7 +152,7 @@ impl Dispatcher {
                             self.teller.warn(error.to_string());
                         }
                     }
-                    self.teller.update(Update::State(Box::new(state)));
+                    self.teller.show(state);
                 }
                 Woken::Alone => {
                     let source = io::Error::other("the server has ended");
@@ -295,8 +306,15 @@ impl Dispatcher {
     }
 }
 
+/// Where to hear of the stop event.
+pub(crate) fn listen(stop: &Stop) -> Result<pipe::Receiver, AmError> {
+    let failed = |source| AmError::System { action: "wait for signals", source };
+    let wake = stop.as_fd().try_clone_to_owned().map_err(failed)?;
+    pipe::Receiver::from_owned_fd(wake).map_err(failed)
+}
+
 /// Waits until the stop event is raised, or raised once more.
-async fn raised(wake: &pipe::Receiver) {
+pub(crate) async fn raised(wake: &pipe::Receiver) {
     // Reading tells the runtime too that there is no more to be read.
     while wake.readable().await.is_ok() {
         if wake.try_read(&mut [0; 64]).is_ok() {

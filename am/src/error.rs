@@ -75,6 +75,12 @@ pub enum AmError {
     /// The job's ledger does not allow to go on.
     #[error("cannot resume: {0}")]
     Resume(#[from] ResumeError),
+    /// A signal came before the job had begun.
+    #[error("signal {signal} came before the job had begun; nothing was started")]
+    Interrupted {
+        /// Its number.
+        signal: usize,
+    },
     /// The outputs cannot be used.
     #[error("{0}")]
     Output(String),

@@ -11,10 +11,11 @@ use forebay_feeder::Stop;
 use forebay_job::{EarlyExit, Job, OnRestart};
 use forebay_protocol::Token;
 use forebay_scheduler::{Config, Input, LedgerRecord, ResumeError, Scheduler, Verdict};
+use tokio::time::timeout;
 
 use crate::checkpoint::Checkpoint;
 use crate::clock::Clock;
-use crate::dispatcher::Dispatcher;
+use crate::dispatcher::{Dispatcher, listen, raised};
 use crate::engine::LocalEngine;
 use crate::folder::{Lock, private};
 use crate::outputs::Outputs;
@@ -27,6 +28,9 @@ use crate::{AmError, JobFolder, JobState, id, journal, service};
 
 /// How long processes of an earlier run may take to be gone: a worker's time to clean up, and some more.
 const LEFTOVERS: Duration = Duration::from_mins(1);
+
+/// How long a job that cannot begin may take to remove what it has made of its outputs.
+const TAKING_BACK: Duration = Duration::from_secs(5);
 
 /// A job that can be run.
 #[derive(Debug)]
@@ -128,24 +132,28 @@ impl Prepared {
         let outputs = Outputs::open(&job, plan.job_id())?;
         let (folder, _lock, scheduler, note) = if let Some(begun) = begun {
             let Begun { folder, lock, records } = begun;
+            let is_committed = records.contains(&LedgerRecord::Committed {});
             let scheduler = go_on(&job, &plan, &folder, records);
             if let Err(AmError::Resume(ResumeError::Aborted { .. })) = scheduler {
                 // It may have been killed before it had cleaned up.
-                outputs.abort().await.map_err(AmError::Output)?;
+                let abort = async { outputs.abort().await.map_err(AmError::Output) };
+                unless_stopped(&stop, abort).await?;
             }
             let scheduler = scheduler?;
-            // What is staged already is to stay, whatever happens.
-            outputs.begin().await?;
+            // What is staged already is to stay, whatever happens. Output that is committed may have been moved away.
+            if !is_committed {
+                unless_stopped(&stop, outputs.begin()).await?;
+            }
             (folder, lock, scheduler, None)
         } else {
             let scheduler = Scheduler::new(config(&job, &plan))?;
-            let made = match outputs.begin().await {
+            let made = match unless_stopped(&stop, outputs.begin()).await {
                 Ok(()) => begin(&job, &plan),
                 Err(error) => Err(error),
             };
             if made.is_err() {
-                // The job never was: nothing of it may stay.
-                let _ = outputs.abort().await;
+                // The job never was: nothing of it is to stay. Where nobody answers, nothing was made.
+                let _ = timeout(TAKING_BACK, outputs.abort()).await;
             }
             let (folder, lock, note) = made?;
             (folder, lock, scheduler, note)
@@ -192,6 +200,16 @@ impl Prepared {
         dispatcher.teller.update(Update::Begun(Box::new(state)));
         let (verdict, state, status) = dispatcher.run().await?;
         Ok(Outcome { verdict, state, status })
+    }
+}
+
+/// Does what may take as long as HDFS takes to answer, unless a signal comes.
+async fn unless_stopped(stop: &Stop, work: impl Future<Output = Result<(), AmError>>) -> Result<(), AmError> {
+    let wake = listen(stop)?;
+    tokio::select! {
+        biased;
+        () = raised(&wake) => Err(AmError::Interrupted { signal: stop.cause().unwrap_or_default() }),
+        done = work => done,
     }
 }
 

@@ -31,4 +31,4 @@ pub use forebay_scheduler::{Attempt, Cause, Counts, Story, UnitName, Verdict, Wo
 pub use id::{is_id, seconds_since};
 pub use job::{Outcome, Prepared};
 pub use state::{Condition, Figures, JobState, PartlyRead, Phase, WorkerReport};
-pub use story::{Happening, Note, Told, Update};
+pub use story::{Happening, Note, Seat, Told, Update};

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Write;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use forebay_scheduler::{Attempt, Story};
 use serde::{Deserialize, Serialize};
 
+use crate::state::Phase;
 use crate::{AmError, JobFolder, JobState, id};
 
 /// Something that happened.
@@ -69,20 +71,25 @@ pub enum Update {
     Begun(Box<JobState>),
     /// Something happened.
     Told(Told),
-    /// The job as it stands now.
-    State(Box<JobState>),
+    /// The job as it stands now. Whoever watches and is slow misses some: there is no next one before the [`Seat`] is free.
+    State(Box<JobState>, Seat),
 }
+
+/// Taken while a state is on its way; dropped with it.
+#[derive(Debug)]
+pub struct Seat(#[expect(dead_code, reason = "its end is what it says")] Arc<()>);
 
 /// Writes the story and tells it.
 #[derive(Debug)]
 pub(crate) struct Teller {
     file: File,
     watcher: Sender<Update>,
+    seat: Arc<()>,
 }
 
 impl Teller {
     pub(crate) fn new(folder: &JobFolder, watcher: Sender<Update>) -> Result<Self, AmError> {
-        Ok(Self { file: JobFolder::append(&folder.events_file())?, watcher })
+        Ok(Self { file: JobFolder::append(&folder.events_file())?, watcher, seat: Arc::new(()) })
     }
 
     /// The story is for people: the job goes on where it cannot be written.
@@ -99,6 +106,14 @@ impl Teller {
 
     pub(crate) fn warn(&mut self, warning: String) {
         self.tell(Happening::Other(Note::Warning { warning }));
+    }
+
+    /// Tells how the job stands, if the last that was told has been looked at, or if it is over: a terminal that is held must
+    /// not make what waits for it grow.
+    pub(crate) fn show(&self, state: JobState) {
+        if state.phase == Phase::Finished || Arc::strong_count(&self.seat) == 1 {
+            self.update(Update::State(Box::new(state), Seat(Arc::clone(&self.seat))));
+        }
     }
 
     /// Nobody may be watching any more.

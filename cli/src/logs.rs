@@ -1,10 +1,9 @@
 //! `forebay logs`: what the workers of a job have written.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -111,9 +110,12 @@ fn all(files: &[Log]) -> io::Result<()> {
     out.flush()
 }
 
-/// A file that is being written.
+/// A file that is being written. It is only open while it is read: of many attempts there are more files than a process may
+/// have open.
+#[derive(Default)]
 struct Followed {
-    file: File,
+    /// So much of it was read.
+    read: u64,
     /// A line of which the end has not come.
     line: Vec<u8>,
 }
@@ -125,16 +127,13 @@ fn follow(wanted: &Wanted<'_>) -> io::Result<()> {
         // Before reading: what is written later by a job that has ended is nothing.
         let is_over = !wanted.folder.is_running();
         for log in wanted.files() {
-            if let Entry::Vacant(new) = followed.entry(log) {
-                let file = File::open(&new.key().path)?;
-                new.insert(Followed { file, line: Vec::new() });
-            }
+            followed.entry(log).or_default();
         }
         let mut out = io::stdout().lock();
         for (log, followed) in &mut followed {
             let prefix =
                 if wanted.is_one() { None } else { Some(format!("{} {} | ", log.attempt, log.stream)) };
-            followed.pass_on(prefix.as_deref(), is_over, &mut out)?;
+            followed.pass_on(&log.path, prefix.as_deref(), is_over, &mut out)?;
         }
         out.flush()?;
         drop(out);
@@ -146,25 +145,30 @@ fn follow(wanted: &Wanted<'_>) -> io::Result<()> {
 }
 
 impl Followed {
-    fn pass_on(&mut self, prefix: Option<&str>, is_over: bool, out: &mut impl Write) -> io::Result<()> {
-        let mut block = vec![0; BLOCK];
-        loop {
-            let n = self.file.read(&mut block)?;
-            if n == 0 {
-                break;
-            }
-            let Some(prefix) = prefix else {
-                out.write_all(&block[..n])?;
-                continue;
-            };
-            self.line.extend_from_slice(&block[..n]);
-            while let Some(end) = self.end_of_line() {
-                out.write_all(prefix.as_bytes())?;
-                out.write_all(&self.line[..end])?;
-                if !self.line[..end].ends_with(b"\n") {
-                    out.write_all(b"\n")?;
+    fn pass_on(
+        &mut self,
+        path: &Path,
+        prefix: Option<&str>,
+        is_over: bool,
+        out: &mut impl Write,
+    ) -> io::Result<()> {
+        // What is there now, and no more: the other files have their turn.
+        let new = fs::metadata(path)?.len().saturating_sub(self.read);
+        if new > 0 {
+            let mut file = File::open(path)?;
+            file.seek(SeekFrom::Start(self.read))?;
+            let mut file = file.take(new);
+            let mut block = vec![0; BLOCK];
+            loop {
+                let n = file.read(&mut block)?;
+                if n == 0 {
+                    break;
                 }
-                self.line.drain(..end);
+                self.read += n as u64;
+                match prefix {
+                    None => out.write_all(&block[..n])?,
+                    Some(prefix) => self.lines(prefix, &block[..n], out)?,
+                }
             }
         }
         if is_over && let Some(prefix) = prefix.filter(|_| !self.line.is_empty()) {
@@ -175,8 +179,20 @@ impl Followed {
         Ok(())
     }
 
-    fn end_of_line(&self) -> Option<usize> {
-        let end = self.line.iter().position(|&b| b == b'\n').map(|at| at + 1);
-        end.or((self.line.len() >= LONGEST_LINE).then_some(self.line.len()))
+    /// Passes on the lines that end in `block`; the rest waits for its end.
+    fn lines(&mut self, prefix: &str, block: &[u8], out: &mut impl Write) -> io::Result<()> {
+        for part in block.split_inclusive(|&b| b == b'\n') {
+            self.line.extend_from_slice(part);
+            let ended = part.ends_with(b"\n");
+            if ended || self.line.len() >= LONGEST_LINE {
+                if !ended {
+                    self.line.push(b'\n');
+                }
+                out.write_all(prefix.as_bytes())?;
+                out.write_all(&self.line)?;
+                self.line.clear();
+            }
+        }
+        Ok(())
     }
 }

@@ -87,7 +87,12 @@ fn start(start: Start, talk: Talk) -> Result<Exit, Failure> {
     let display = Display::start(talk, updates);
     let outcome = prepared.run(&stop, watcher);
     let told = display.finish();
-    let outcome = outcome?;
+    let outcome = outcome.map_err(|error| match (&error, signals::cause(&stop)) {
+        (AmError::Interrupted { .. }, Some(signal)) => {
+            Failure::exiting(error.to_string(), Exit::signal(signal))
+        }
+        _ => error.into(),
+    })?;
     let exit = match outcome.verdict {
         Verdict::Succeeded => Exit::SUCCESS,
         Verdict::Failed { .. } => Exit(outcome.status),

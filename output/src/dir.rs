@@ -95,6 +95,10 @@ impl OutputDir {
     async fn make_staging(&self) -> Result<(), OutputError> {
         // Apart: what is private must not make private what is above it.
         self.store.make_folder(TEMPORARY, false).await?;
+        // A link to a folder somewhere else is refused here: what is staged is to be renamed, and what is linked not removed.
+        if self.store.stat(TEMPORARY).await?.is_some_and(|entry| !entry.is_folder) {
+            return Err(OutputError::NotAFolder { path: self.store.address(TEMPORARY) });
+        }
         self.store.make_folder(&self.staging(""), true).await
     }
 

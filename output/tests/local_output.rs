@@ -348,6 +348,18 @@ fn a_full_disk_under_the_staging_is_an_error_that_says_where_and_what_to_do() {
 }
 
 #[test]
+fn staging_is_not_put_behind_a_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, elsewhere) = (folder.path().join("result"), folder.path().join("elsewhere"));
+    fs::create_dir(&path).unwrap();
+    fs::create_dir(&elsewhere).unwrap();
+    symlink(&elsewhere, path.join("_temporary")).unwrap();
+    let begun = runtime().block_on(async { local(&path).begin().await });
+    assert!(matches!(begun, Err(OutputError::NotAFolder { .. })), "{begun:?}");
+    assert_eq!(fs::read_dir(elsewhere).unwrap().count(), 0);
+}
+
+#[test]
 fn a_commit_killed_at_any_time_is_finished_or_undone() {
     const TEST: &str = "a_commit_killed_at_any_time_is_finished_or_undone";
     const WORKERS: u32 = 12;

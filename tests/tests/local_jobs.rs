@@ -189,6 +189,44 @@ fn a_second_signal_kills_what_does_not_end() {
 }
 
 #[test]
+fn a_signal_ends_a_job_that_waits_for_its_output_to_answer() {
+    let jobs = Jobs::new();
+    // A host that takes connections and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let output = format!("--output=hdfs://{}/out", silent.local_addr().unwrap());
+    let mut command = jobs.forebay(["run", "--job-dir=job", "--input=in", "--hdfs-timeout=3600", &output]);
+    command.args(["--", "cat"]);
+    let running = Running::start(command);
+    drop(silent.accept().unwrap());
+    running.signal(Signal::TERM);
+    assert_said(&running.output(), 143, &["before the job had begun"]);
+    assert!(!jobs.path("job").exists());
+}
+
+#[test]
+fn a_job_that_was_killed_before_its_ledger_began_is_resumed() {
+    let jobs = Jobs::new();
+    assert_said(&run(jobs.run(&["--workers=1", "--max-restarts=0"], "exit 3")), 1, &[]);
+    for name in ["ledger.jsonl", "state.json", "workers"] {
+        let path = jobs.path("job").join(name);
+        if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+    }
+    jobs.0
+        .file("job/job.toml", fs::read_to_string(jobs.path("job/job.toml")).unwrap().replace("exit 3", KEEP));
+    assert_ok(&run(jobs.resume(&[])));
+    jobs.assert_exact();
+}
+
+#[test]
+fn resuming_a_job_that_succeeded_leaves_its_output_path_alone() {
+    let jobs = Jobs::new();
+    assert_ok(&run(jobs.run(&["--workers=1"], KEEP)));
+    fs::rename(jobs.path("out"), jobs.path("moved")).unwrap();
+    assert_ok(&run(jobs.resume(&[])));
+    assert!(!jobs.path("out").exists());
+}
+
+#[test]
 fn of_two_jobs_for_one_output_one_wins_and_the_other_fails() {
     let jobs = Jobs::new();
     let job = |folder: &str, line: &str| {

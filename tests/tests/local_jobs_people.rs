@@ -5,7 +5,7 @@ mod jobs;
 mod support;
 
 use std::fs;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use jobs::{Jobs, KEEP, SPLITS, assert_ok, assert_said};
 use rustix::process::Signal;
@@ -138,6 +138,42 @@ fn logs_are_followed_until_the_job_ends() {
         "1.1 stdout | worker 1 has all",
     ];
     assert_eq!(lines, expected);
+}
+
+#[test]
+fn logs_of_more_files_than_may_be_open_are_followed() {
+    let jobs = Jobs::new();
+    jobs.0.file("job/job.toml", "");
+    for index in 0..40 {
+        jobs.0.file(&format!("job/workers/{index}/1/stdout"), format!("first\nsecond of {index}"));
+    }
+    let forebay = jobs.forebay(["logs", "job", "--follow"]);
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", "ulimit -n 32; exec \"$0\" \"$@\""])
+        .arg(forebay.get_program())
+        .args(forebay.get_args());
+    limited.current_dir(jobs.path("")).env("HOME", jobs.path("home"));
+    let printed = printed(&run(limited));
+    let mut lines: Vec<_> = printed.lines().map(str::to_owned).collect();
+    lines.sort_unstable();
+    let of = |index| [format!("{index}.1 stdout | first"), format!("{index}.1 stdout | second of {index}")];
+    let mut expected: Vec<_> = (0..40).flat_map(of).collect();
+    expected.sort_unstable();
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn machines_are_told_the_status_of_a_job_that_a_signal_stopped() {
+    let jobs = Jobs::new();
+    let running = waiting(&jobs, &["--workers=1", "--json"]);
+    running.signal(Signal::TERM);
+    let output = running.output();
+    assert_said(&output, 143, &[]);
+    let said = forebay_tests::said(&output);
+    let mut events = said.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let finished = events.find(|event| event["event"] == "finished").unwrap();
+    assert_eq!(finished["exit"], 143, "{finished}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl Shown {
             match update {
                 Update::Begun(state) => self.begun(&state),
                 Update::Told(told) => self.tell(told),
-                Update::State(state) => self.state(&state),
+                Update::State(state, _seat) => self.state(&state),
             }
         }
         if let Some(bars) = self.bars {
