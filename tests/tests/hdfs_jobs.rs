@@ -175,6 +175,8 @@ fn a_namenode_that_goes_away_during_the_commit_leaves_a_job_that_can_be_resumed(
 
 #[test]
 fn whatever_is_killed_the_output_is_exact_or_untouched() {
+    // One cluster for all.
+    let _hdfs = shared(&options());
     let (mut committed, mut failed) = (0, 0);
     for seed in 0..runs(3, 200) {
         let job = OnHdfs::new(&format!("campaign{seed}"));
@@ -189,6 +191,7 @@ fn whatever_is_killed_the_output_is_exact_or_untouched() {
             assert!(visible.iter().any(|path| path == "_SUCCESS"), "{}", ended.story);
             committed += 1;
         } else {
+            eprintln!("{}", ended.why());
             failed += 1;
         }
         let _ = job.hdfs.delete(&format!("/{}", job.name));

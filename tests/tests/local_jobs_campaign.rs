@@ -25,6 +25,7 @@ fn whatever_is_killed_the_output_is_exact_or_untouched() {
             assert!(jobs.path("out/_SUCCESS").is_file(), "{}", ended.story);
             committed += 1;
         } else {
+            eprintln!("{}", ended.why());
             failed += 1;
         }
     }

@@ -88,6 +88,11 @@ fn below(pids: &[Pid]) -> Vec<Pid> {
 }
 
 impl Ended {
+    /// The first line that tells of the failure.
+    pub(crate) fn why(&self) -> &str {
+        self.story.lines().find(|line| line.starts_with("forebay: ")).unwrap_or(&self.story)
+    }
+
     /// The job has committed all of its input, or nothing.
     pub(crate) fn check(&self, jobs: &Jobs, committed: &[Vec<u8>], visible: &[String]) -> bool {
         let story = &self.story;
