@@ -22,6 +22,8 @@ struct State {
     ack: Option<Ack>,
     fraction: Option<f64>,
     status: Option<String>,
+    /// What the agent says where the worker has not said anything.
+    word: Option<String>,
     counters: BTreeMap<(String, String), i64>,
     activity: &'static str,
     worker_pid: u32,
@@ -78,13 +80,14 @@ impl Told {
 
     /// A word of the agent's own, as long as the worker has not said one.
     pub(crate) fn say(&self, status: String) {
-        self.state().status = Some(status);
+        self.state().word = Some(status);
     }
 
     /// The worker runs.
     pub(crate) fn runs(&self, pid: u32) {
+        // It may have said something already.
         let mut state = self.state();
-        (state.worker_pid, state.activity, state.status) = (pid, "running", None);
+        (state.worker_pid, state.activity, state.word) = (pid, "running", None);
     }
 
     /// How far the worker says it is.
@@ -111,7 +114,7 @@ impl Told {
         };
         v1::Progress {
             fraction: state.fraction,
-            status: state.status.clone(),
+            status: state.status.clone().or_else(|| state.word.clone()),
             counters: state.counters.iter().map(counter).collect(),
             figures: Some(figures),
             activity: state.activity.into(),
