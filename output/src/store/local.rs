@@ -2,17 +2,20 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::fuse::Fuse;
 use super::{Entry, Renamed};
 use crate::{OutputError, Tally};
+
+/// Bytes of a note, at most: far more than a commit's plan for very many workers takes.
+const LONGEST_NOTE: u64 = 64 << 20;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Local {
@@ -23,6 +26,18 @@ pub(crate) struct Local {
 /// Names the path in an error.
 pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OutputError {
     move |source| OutputError::Local { action, path: path.to_owned(), source }
+}
+
+/// Reads a small file that somebody else may have put there: a FIFO is not waited for, and a huge one is no note.
+fn read_note(path: &Path) -> io::Result<Vec<u8>> {
+    let no_wait = OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(no_wait).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file; remove it"));
+    }
+    let mut bytes = Vec::new();
+    file.take(LONGEST_NOTE).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 impl Local {
@@ -101,7 +116,7 @@ impl Local {
 
     pub(super) fn read(&self, path: &str) -> Result<Option<Vec<u8>>, OutputError> {
         let full = self.path(path);
-        match fs::read(&full) {
+        match read_note(&full) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed("read", &full)(error)),
@@ -237,6 +252,17 @@ pub(crate) fn sync_folder(path: &Path) -> Result<(), OutputError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fifo_in_a_notes_place_is_named_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Local::new(folder.path()).unwrap();
+        assert!(store.read("note").unwrap().is_none());
+        let fifo = folder.path().join("note");
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(CWD, &fifo, kind, rustix::fs::Mode::from(0o600), 0).unwrap();
+        assert!(store.read("note").unwrap_err().to_string().contains("no regular file"));
+    }
 
     #[test]
     fn without_the_kernels_help_nothing_is_replaced_either() {
