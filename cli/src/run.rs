@@ -40,11 +40,7 @@ enum Start {
 
 /// Runs the command; everything that goes wrong has been told when it returns.
 pub(crate) fn run(args: &RunArgs) -> Exit {
-    let talk = match (args.quiet, args.json) {
-        (true, _) => Talk::Quiet,
-        (_, true) => Talk::Json,
-        _ => Talk::Plain,
-    };
+    let talk = Talk::of(args.quiet, args.json);
     prepare_and_run(args, talk).unwrap_or_else(|failure| {
         talk.fail(&failure);
         failure.exit

@@ -38,6 +38,15 @@ pub(crate) enum Talk {
 }
 
 impl Talk {
+    /// How `--quiet` and `--json` want it.
+    pub(crate) fn of(quiet: bool, json: bool) -> Self {
+        match (quiet, json) {
+            (true, _) => Self::Quiet,
+            (_, true) => Self::Json,
+            _ => Self::Plain,
+        }
+    }
+
     /// Says a line to people.
     pub(crate) fn say(self, line: &str) {
         if self == Self::Plain {
