@@ -39,7 +39,8 @@ Relative paths are seen from the folder in which forebay runs.";
 const EXIT_CODES: &str = "\
 Exit status:
   0        the job went well, and its output is complete
-  1        it failed, and its output is untouched; what and why is on standard error
+  1        it failed, and its output is untouched, or finished by --resume if a commit
+           broke off; what and why is on standard error
   2        wrong use
   128+n    ended by signal n";
 
