@@ -176,6 +176,11 @@ impl Configuration {
         self.values.get(key).map_or(Origin::Default, |entry| Origin::File(entry.file.to_path_buf()))
     }
 
+    /// Whether a file or the program has set any key that begins so.
+    pub(crate) fn speaks_of(&self, prefix: &str) -> bool {
+        self.values.keys().chain(self.set.keys()).any(|key| key.starts_with(prefix))
+    }
+
     /// The value as it was written.
     fn raw(&self, key: &str) -> Option<&str> {
         let key = keys::renamed(key).unwrap_or(key);

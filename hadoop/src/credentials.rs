@@ -11,6 +11,10 @@ use bytes::Bytes;
 
 pub use file::FileVersion;
 pub use proto::TokenProto;
+pub(crate) use proto::{
+    GetDelegationTokenRequestProto, GetDelegationTokenResponseProto, RenewDelegationTokenResponseProto,
+    TokenRequestProto,
+};
 pub use token::{Secret, Token};
 
 /// The kind of HDFS's delegation tokens (`DelegationTokenIdentifier.HDFS_DELEGATION_KIND`).
@@ -91,12 +95,13 @@ impl Credentials {
         self.secrets.iter().map(|(alias, secret)| (alias.as_str(), secret))
     }
 
-    /// The first token of a kind for a service: `ip:port` of a server, or `ha-hdfs:NAMESERVICE`.
+    /// The first token of a kind for a service: `ip:port` of a server, or `ha-hdfs:NAMESERVICE`. A token of several
+    /// ResourceManagers names all of them, separated by commas.
     pub fn find(&self, kind: &str, service: &str) -> Option<&Token> {
         self.tokens
             .iter()
             .map(|(_, token)| token)
-            .find(|token| token.kind == kind && token.service == service)
+            .find(|token| token.kind == kind && names(&token.service, service))
     }
 
     /// All tokens of a kind. Some services leave theirs empty, so that only the kind tells (YARN's AMRM token).
@@ -108,6 +113,11 @@ impl Credentials {
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty() && self.secrets.is_empty()
     }
+}
+
+/// Whether a token's service is this one, or a list with it.
+fn names(listed: &str, service: &str) -> bool {
+    listed == service || (!service.is_empty() && listed.split(',').any(|one| one == service))
 }
 
 fn put<T>(entries: &mut Vec<(String, T)>, alias: String, value: T) {
@@ -132,5 +142,10 @@ mod tests {
         assert_eq!(found.identifier, "3");
         assert_eq!(credentials.of_kind(HDFS_DELEGATION_TOKEN).count(), 2);
         assert!(credentials.find("other", "ha-hdfs:ns").is_none());
+        credentials.add_token("c", token("10.0.0.1:8032,10.0.0.2:8032", "4"));
+        let found =
+            |service| credentials.find(HDFS_DELEGATION_TOKEN, service).map(|token| &token.identifier[..]);
+        assert_eq!(found("10.0.0.2:8032"), Some(&b"4"[..]));
+        assert_eq!((found(""), found("10.0.0.2")), (None, None));
     }
 }

@@ -1,19 +1,21 @@
-//! Hadoop's wire protocol, native: configuration, IPC with its logins, token files, and the NameNode's block locations.
+//! Hadoop's wire protocol, native: configuration, IPC with its logins, token files, the NameNode's block locations, YARN.
 //!
-//! What it is for: to learn where a file's blocks lie, with the tokens to read them, without a JVM. It is not a file
-//! system client: reading and writing through DataNodes is left to others.
+//! What it is for: to learn where a file's blocks lie, with the tokens to read them, and to run applications on YARN, without
+//! a JVM. It is not a file system client: reading and writing through DataNodes is left to others.
 //!
 //! - [`conf`]: site files as Hadoop reads them; [`conf::keys`] lists every key read here;
 //! - [`ipc`]: Hadoop IPC version 9 over tokio, with fail-over between servers under one deadline;
 //! - [`sasl`]: logins by delegation token, and the seam for other mechanisms;
 //! - [`credentials`]: token files;
-//! - [`namenode`]: block locations, file status, bad blocks, delegation tokens.
+//! - [`namenode`]: block locations, file status, bad blocks, delegation tokens;
+//! - [`yarn`]: applications, application masters, containers.
 
 pub mod conf;
 pub mod credentials;
 pub mod ipc;
 pub mod namenode;
 pub mod sasl;
+pub mod yarn;
 
 pub use conf::{ConfError, Configuration};
 pub use credentials::{Credentials, Token};
@@ -28,6 +30,10 @@ pub mod fuzzing {
     pub use crate::ipc::fuzzing::*;
     pub use crate::namenode::fuzzing::*;
     pub use crate::sasl::fuzzing::*;
+    /// Some names are those of other protocols' functions, too.
+    pub mod yarn {
+        pub use crate::yarn::fuzzing::*;
+    }
 }
 
 /// The page's example compiles.

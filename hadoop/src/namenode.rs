@@ -11,7 +11,10 @@ use std::time::Duration;
 use prost::Message;
 
 use crate::conf::{ConfError, Configuration, Nameservice};
-use crate::credentials::{Credentials, CredentialsError, HDFS_DELEGATION_TOKEN, Token};
+use crate::credentials::{
+    Credentials, CredentialsError, GetDelegationTokenRequestProto, GetDelegationTokenResponseProto,
+    HDFS_DELEGATION_TOKEN, RenewDelegationTokenResponseProto, Token, TokenRequestProto,
+};
 use crate::ipc::{IpcError, Login, Protocol, Proxy, RemoteError, Service, Settings, TokenChoice};
 use crate::sasl::SaslError;
 
@@ -186,9 +189,8 @@ impl NameNode {
 
     /// A delegation token that `renewer` may renew, made out to this service (`getDelegationToken`).
     pub async fn delegation_token(&self, renewer: &str) -> Result<Token, Error> {
-        let request = proto::GetDelegationTokenRequestProto { renewer: renewer.to_owned() };
-        let answer: proto::GetDelegationTokenResponseProto =
-            self.call("getDelegationToken", &request).await?;
+        let request = GetDelegationTokenRequestProto { renewer: renewer.to_owned() };
+        let answer: GetDelegationTokenResponseProto = self.call("getDelegationToken", &request).await?;
         let token = answer.token.ok_or_else(|| Error::NoToken { service: self.nameservice.name.clone() })?;
         let token = Token::from(token);
         // The NameNode leaves the service to the client, which knows by which name it goes.
@@ -197,15 +199,14 @@ impl NameNode {
 
     /// Renews a delegation token, and gives its new end in milliseconds since 1970 (`renewDelegationToken`).
     pub async fn renew_delegation_token(&self, token: &Token) -> Result<u64, Error> {
-        let request = proto::TokenRequestProto { token: Some(token.into()) };
-        let answer: proto::RenewDelegationTokenResponseProto =
-            self.call("renewDelegationToken", &request).await?;
+        let request = TokenRequestProto { token: Some(token.into()) };
+        let answer: RenewDelegationTokenResponseProto = self.call("renewDelegationToken", &request).await?;
         Ok(answer.new_expiry_time)
     }
 
     /// Makes a delegation token worthless (`cancelDelegationToken`).
     pub async fn cancel_delegation_token(&self, token: &Token) -> Result<(), Error> {
-        let request = proto::TokenRequestProto { token: Some(token.into()) };
+        let request = TokenRequestProto { token: Some(token.into()) };
         let proto::Empty {} = self.call("cancelDelegationToken", &request).await?;
         Ok(())
     }

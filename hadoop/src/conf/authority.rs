@@ -8,7 +8,7 @@ use super::{ConfError, Configuration, Origin, keys};
 const DEFAULT_PORT: u16 = 8020;
 
 /// A server's host and port, the host as written (a name, or an address).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
     /// A host name, an IPv4 address, or an IPv6 address without brackets.
     pub host: String,
@@ -121,7 +121,8 @@ impl Configuration {
 }
 
 fn address(text: &str, origin: &Origin) -> Result<Address, ConfError> {
-    let wrong = |why| ConfError::Address { text: text.to_owned(), origin: origin.clone(), why };
+    let wrong =
+        |why| ConfError::Address { text: text.to_owned(), server: "NameNode", origin: origin.clone(), why };
     Address::parse(text, DEFAULT_PORT).map_err(wrong)
 }
 

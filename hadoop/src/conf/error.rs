@@ -87,10 +87,12 @@ pub enum ConfError {
         needed_for: String,
     },
     /// A text that is no `host:port` and no nameservice.
-    #[error("{text:?} (from {origin}) is no address of a NameNode: {why}")]
+    #[error("{text:?} (from {origin}) is no address of a {server}: {why}")]
     Address {
         /// The text.
         text: String,
+        /// Whose address it should be.
+        server: &'static str,
         /// Where it comes from.
         origin: Origin,
         /// What is wrong with it.

@@ -1,11 +1,11 @@
 //! All keys that this crate reads, each with its default and meaning: one table.
 //!
-//! Defaults are those of Hadoop 3.4 (`core-default.xml`, `hdfs-default.xml`) unless the meaning says otherwise.
+//! Defaults are those of Hadoop 3.4 (`core-default.xml`, `hdfs-default.xml`, `yarn-default.xml`) unless the meaning says otherwise.
 
 /// A key of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
-    /// Its name. `*` stands for a nameservice or a NameNode's id.
+    /// Its name. `*` stands for a nameservice or the id of a NameNode or ResourceManager.
     pub name: &'static str,
     /// Its value when nobody sets it; empty for none.
     pub default: &'static str,
@@ -71,6 +71,30 @@ keys! {
         "`authentication`, `integrity`, `privacy`, or several of them separated by commas."
     TOKEN_SERVICE_USE_IP "hadoop.security.token.service.use_ip" "true"
         "Tokens name their servers by address, not by host name."
+    RM_HA "yarn.resourcemanager.ha.enabled" "false"
+        "Whether there are several ResourceManagers, of which one is active."
+    RM_IDS "yarn.resourcemanager.ha.rm-ids" ""
+        "The ids of several ResourceManagers, separated by commas."
+    RM_CLUSTER_ID "yarn.resourcemanager.cluster-id" "yarn_cluster"
+        "The name of a cluster with several ResourceManagers."
+    RM_HOSTNAME "yarn.resourcemanager.hostname" "0.0.0.0"
+        "The ResourceManager's host, for all addresses that are not set; `.ID` behind it for each of several."
+    RM_ADDRESS "yarn.resourcemanager.address" ""
+        "Where clients call the ResourceManager, by default port 8032 of its host; `.ID` behind it for each of several."
+    RM_SCHEDULER_ADDRESS "yarn.resourcemanager.scheduler.address" ""
+        "Where application masters call it, by default port 8030; `.ID` behind it for each of several."
+    RM_WEB_ADDRESS "yarn.resourcemanager.webapp.address" ""
+        "Where its pages are, by default port 8088; `.ID` behind it for each of several."
+    RM_WEB_TLS_ADDRESS "yarn.resourcemanager.webapp.https.address" ""
+        "Where its pages are with `HTTPS_ONLY`, by default port 8090; `.ID` behind it for each of several."
+    YARN_HTTP_POLICY "yarn.http.policy" "HTTP_ONLY"
+        "`HTTP_ONLY` or `HTTPS_ONLY`."
+    WEB_PROXY_ADDRESS "yarn.web-proxy.address" ""
+        "The proxy of application masters' pages, where it is a process of its own."
+    RM_FAILOVER_SLEEP_BASE "yarn.client.failover-sleep-base-ms" "500"
+        "The first pause after all ResourceManagers have failed; it doubles. Hadoop's default is that of another key."
+    RM_FAILOVER_SLEEP_MAX "yarn.client.failover-sleep-max-ms" "5000"
+        "The longest pause between attempts. Hadoop's default is that of another key."
     DEADLINE "forebay.hadoop.call-deadline" "60s"
         "How long a call may take with all its attempts. Not a key of Hadoop's, which counts attempts."
 }
@@ -101,7 +125,7 @@ mod tests {
             assert!(conf.get(key.name).is_ok());
             match key.default {
                 "true" | "false" => assert!(conf.flag(key.name).is_ok()),
-                default if default.starts_with(|c: char| c.is_ascii_digit()) => {
+                default if default.starts_with(|c: char| c.is_ascii_digit()) && !default.contains('.') => {
                     assert!(conf.duration(key.name, Unit::Milliseconds).unwrap().is_some());
                 }
                 _ => {}

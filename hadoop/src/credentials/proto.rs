@@ -56,3 +56,28 @@ pub(super) struct CredentialsProto {
     #[prost(message, repeated, tag = "2")]
     pub(super) secrets: Vec<CredentialsKvProto>,
 }
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct GetDelegationTokenRequestProto {
+    #[prost(string, required, tag = "1")]
+    pub(crate) renewer: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct GetDelegationTokenResponseProto {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) token: Option<TokenProto>,
+}
+
+/// `RenewDelegationTokenRequestProto` and `CancelDelegationTokenRequestProto`, which are alike.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct TokenRequestProto {
+    #[prost(message, optional, tag = "1")]
+    pub(crate) token: Option<TokenProto>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct RenewDelegationTokenResponseProto {
+    #[prost(uint64, required, tag = "1")]
+    pub(crate) new_expiry_time: u64,
+}

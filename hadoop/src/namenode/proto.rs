@@ -1,4 +1,4 @@
-//! `ClientNamenodeProtocol.proto`, `hdfs.proto`, `Security.proto`: the messages this crate speaks, and of their fields
+//! `ClientNamenodeProtocol.proto`, `hdfs.proto`: the messages this crate speaks, and of their fields
 //! those it reads. All others are skipped when they come.
 
 use bytes::Bytes;
@@ -65,31 +65,6 @@ pub(super) struct DirectoryListingProto {
 pub(super) struct ReportBadBlocksRequestProto {
     #[prost(message, repeated, tag = "1")]
     pub(super) blocks: Vec<LocatedBlockProto>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct GetDelegationTokenRequestProto {
-    #[prost(string, required, tag = "1")]
-    pub(super) renewer: String,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct GetDelegationTokenResponseProto {
-    #[prost(message, optional, tag = "1")]
-    pub(super) token: Option<TokenProto>,
-}
-
-/// `RenewDelegationTokenRequestProto` and `CancelDelegationTokenRequestProto`, which are alike.
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct TokenRequestProto {
-    #[prost(message, optional, tag = "1")]
-    pub(super) token: Option<TokenProto>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct RenewDelegationTokenResponseProto {
-    #[prost(uint64, required, tag = "1")]
-    pub(super) new_expiry_time: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -1,6 +1,8 @@
 //! What tests on real clusters share.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod yarn;
+
 use std::future::Future;
 
 use forebay_fixtures::Hdfs;
