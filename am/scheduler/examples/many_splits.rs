@@ -1,4 +1,5 @@
-//! What 100,000 splits and 1,000 workers cost: time of each call, bytes of memory. Prints figures, checks nothing.
+//! What 100,000 splits and 1,000 workers cost: time of each call, bytes of memory; with and without three replicas of each split on as
+//! many hosts as there are workers. Prints figures, checks nothing.
 //!
 //! `cargo run --release -p forebay-scheduler --example many_splits [SPLITS [EPOCHS [WORKERS]]]`
 #![expect(clippy::print_stdout, reason = "it prints")]
@@ -7,7 +8,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use forebay_scheduler::{
-    Ack, Action, Attempt, Begin, Config, End, Event, Lease, OnRestart, Position, Scheduler, Skipped,
+    Ack, Action, Attempt, Begin, Config, End, Event, Granted, Lease, OnRestart, Places, Position, Scheduler,
+    Skipped,
 };
 
 /// Bytes and records of every split.
@@ -63,7 +65,7 @@ fn main() {
     match arguments.next() {
         // A process each, so that none gets the memory that another has freed.
         None => {
-            for case in 0..3u64 {
+            for case in 0..4u64 {
                 let given = [splits, epochs, u64::from(workers), case].map(|n| n.to_string());
                 let child = std::env::current_exe()
                     .and_then(|me| std::process::Command::new(me).args(given).status());
@@ -72,17 +74,25 @@ fn main() {
                 }
             }
         }
-        Some(0) => run(splits, epochs, workers, OnRestart::ReplayAll, true),
-        Some(1) => run(splits, epochs, workers, OnRestart::FromAck, true),
-        Some(_) => run(splits, epochs, workers, OnRestart::FromAck, false),
+        Some(0) => run(splits, epochs, workers, OnRestart::ReplayAll, true, false),
+        Some(1) => run(splits, epochs, workers, OnRestart::FromAck, true, false),
+        Some(2) => run(splits, epochs, workers, OnRestart::FromAck, false, false),
+        Some(_) => run(splits, epochs, workers, OnRestart::ReplayAll, true, true),
     }
 }
 
-fn run(splits: u64, epochs: u64, workers: u32, on_restart: OnRestart, acks: bool) {
-    println!("{splits} splits in {epochs} epochs, {workers} workers, {on_restart:?}, acknowledging: {acks}");
+fn run(splits: u64, epochs: u64, workers: u32, on_restart: OnRestart, acks: bool, placed: bool) {
+    println!(
+        "{splits} splits in {epochs} epochs, {workers} workers, {on_restart:?}, acknowledging: {acks}, by places: {placed}"
+    );
     let before = resident();
     let config = Config { on_restart, ..Config::new("job_1", workers, splits, epochs) };
     let Ok(mut scheduler) = Scheduler::new(config) else { return };
+    if placed && scheduler.set_places(places(splits, workers)).is_err() {
+        return;
+    }
+    let at = |attempt: Attempt| placed.then_some(attempt.index);
+    let (mut local, mut granted_in_all) = (0u64, 0u64);
     let now = Duration::ZERO;
     let (mut lease, mut heartbeat, mut other, mut view) =
         (Cost::default(), Cost::default(), Cost::default(), Cost::default());
@@ -101,8 +111,15 @@ fn run(splits: u64, epochs: u64, workers: u32, on_restart: OnRestart, acks: bool
     let mut most = 0;
     while agents.iter().any(|agent| !agent.at_end) {
         for agent in &mut agents {
-            match lease.of(|| scheduler.lease(now, agent.attempt, AHEAD)) {
-                Lease::Granted(granted) => agent.queue.extend(granted.iter().map(|granted| granted.unit)),
+            match lease.of(|| scheduler.lease(now, agent.attempt, AHEAD, at(agent.attempt))) {
+                Lease::Granted(granted) => {
+                    granted_in_all += granted.len() as u64;
+                    let here = |granted: &&Granted| {
+                        hosts(granted.unit % splits, workers).contains(&agent.attempt.index)
+                    };
+                    local += granted.iter().filter(here).count() as u64;
+                    agent.queue.extend(granted.iter().map(|granted| granted.unit));
+                }
                 _ => agent.at_end = true,
             }
             let position = feed(agent, acks);
@@ -111,6 +128,9 @@ fn run(splits: u64, epochs: u64, workers: u32, on_restart: OnRestart, acks: bool
         most = most.max(resident());
     }
     view.of(|| scheduler.view());
+    if placed {
+        println!("  granted where they lie: {:.1} %", 100.0 * local as f64 / granted_in_all.max(1) as f64);
+    }
     println!("  memory when all is fed: {:.1} MiB", (resident().max(most) - before) as f64 / 1_048_576.0);
     // One worker dies and another attempt is fed what it had.
     let dead = agents[0].attempt;
@@ -122,7 +142,9 @@ fn run(splits: u64, epochs: u64, workers: u32, on_restart: OnRestart, acks: bool
     agents[0] =
         Agent { attempt: Attempt { index: 0, number: 2 }, queue: VecDeque::new(), begun: 0, at_end: false };
     other.of(|| scheduler.handle(later, Event::Registered(agents[0].attempt)));
-    while let Lease::Granted(granted) = lease.of(|| scheduler.lease(later, agents[0].attempt, AHEAD)) {
+    while let Lease::Granted(granted) =
+        lease.of(|| scheduler.lease(later, agents[0].attempt, AHEAD, at(agents[0].attempt)))
+    {
         agents[0].queue.extend(granted.iter().map(|granted| granted.unit));
     }
     let mut committed = false;
@@ -138,6 +160,21 @@ fn run(splits: u64, epochs: u64, workers: u32, on_restart: OnRestart, acks: bool
     view.print("view");
     other.print("other events");
     println!("  all delivered: {committed}");
+}
+
+/// The hosts of a split, as if by chance.
+fn hosts(split: u64, hosts: u32) -> [u32; 3] {
+    let mixed = split.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    [7, 23, 41].map(|shift| u32::try_from((mixed >> shift) % u64::from(hosts)).unwrap_or(0))
+}
+
+/// Racks of 40 hosts.
+fn places(splits: u64, workers: u32) -> Places {
+    let mut places = Places::new((0..workers).map(|host| host / 40).collect());
+    for split in 0..splits {
+        places.push(hosts(split, workers));
+    }
+    places
 }
 
 /// The agent feeds all it has.

@@ -39,6 +39,13 @@ pub enum Input {
     },
 }
 
+/// All workers begin together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gang {
+    /// From the start until all are there; else the job fails.
+    pub deadline: Duration,
+}
+
 /// What a job asks of its scheduler. Times count from the job's start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -56,13 +63,20 @@ pub struct Config {
     pub on_restart: OnRestart,
     /// What an early good end means.
     pub early_exit: EarlyExit,
-    /// Restarts of each worker.
+    /// Restarts of each worker, beside [`Self::FREE_RESTARTS`] after ends that were the cluster's doing.
     pub max_restarts: u32,
-    /// From asking for a container to its agent's registration.
+    /// No worker begins before all are there.
+    pub gang: Option<Gang>,
+    /// An attempt is not given more ahead than half of its worker's fair part of what waits (but two units): agents that lease far
+    /// ahead would leave nothing to others, and be the only ones at work at the end.
+    pub fair: bool,
+    /// From the start of a container's process to its agent's registration.
     pub register_deadline: Duration,
     /// Between two signs of life of an agent. A tick that comes later than half of it after it was due is not held against
     /// the agents.
     pub heartbeat_deadline: Duration,
+    /// From the start of a recovered scheduler until the attempts that live have come back to it.
+    pub rejoin_deadline: Duration,
     /// From asking a container to end until asking again.
     pub end_deadline: Duration,
     /// Wait before a worker's first restart; doubles with each, up to `longest_backoff`.
@@ -74,6 +88,9 @@ pub struct Config {
 }
 
 impl Config {
+    /// Restarts of each worker after ends that were the cluster's doing.
+    pub const FREE_RESTARTS: u32 = 100;
+
     /// Leased units and everything else as a user gets it who asks for nothing.
     pub fn new(job: impl Into<String>, workers: u32, splits_per_epoch: u64, epochs: u64) -> Self {
         Self {
@@ -85,8 +102,11 @@ impl Config {
             on_restart: OnRestart::default(),
             early_exit: EarlyExit::default(),
             max_restarts: 3,
+            gang: None,
+            fair: false,
             register_deadline: Duration::from_mins(1),
             heartbeat_deadline: Duration::from_secs(30),
+            rejoin_deadline: Duration::from_mins(2),
             end_deadline: Duration::from_secs(30),
             first_backoff: Duration::from_millis(500),
             longest_backoff: Duration::from_secs(10),
@@ -141,5 +161,13 @@ pub enum ConfigError {
         splits: u64,
         /// Epochs.
         epochs: u64,
+    },
+    /// Places that do not belong to the splits.
+    #[error("places are known of {known} splits, and there are {splits}")]
+    Places {
+        /// Splits with places.
+        known: u64,
+        /// Splits of an epoch.
+        splits: u64,
     },
 }

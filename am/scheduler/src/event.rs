@@ -11,8 +11,26 @@ use crate::{Attempt, End, Granted, LedgerRecord, Position, Story};
 pub enum Event {
     /// The job begins, or goes on after [`crate::Scheduler::resume`]; the first event.
     Start,
-    /// An attempt's agent is there.
+    /// An attempt's container was given and its process is started.
+    Launched(Attempt),
+    /// An attempt's agent is there. May be said again while it waits for others, and is a sign of life.
     Registered(Attempt),
+    /// An attempt's agent has lived through the application master's restart: what it says first.
+    Rejoined {
+        /// Whose.
+        attempt: Attempt,
+        /// All that it was granted and has not given back, in order, also what was fed.
+        held: Vec<Granted>,
+        /// How far it has come, with all its begins.
+        position: Position,
+        /// Its worker's shell status, if it has ended.
+        exited: Option<i32>,
+    },
+    /// Containers are asked for and not given.
+    Shortage {
+        /// What the cluster lacks, for people.
+        why: String,
+    },
     /// A sign of life, with how far the attempt has come.
     Heartbeat(Attempt, Position),
     /// A container is gone with all its processes, or could not be started.
@@ -80,11 +98,13 @@ pub enum Event {
 /// What is to be done, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Start an attempt's container. If that fails: [`Event::ContainerEnded`].
+    /// Get and start an attempt's container: [`Event::Launched`]. If that fails: [`Event::ContainerEnded`].
     StartContainer(Attempt),
     /// End a container with all its processes, and say [`Event::ContainerEnded`] when it is gone. Asked again when it takes
-    /// long. The text says why.
+    /// long. One that was only asked for is not asked for any more. The text says why.
     EndContainer(Attempt, String),
+    /// All workers are there: those that wait for others may begin.
+    GangReady,
     /// The attempt's agent is to stage its output.
     StageOutput(Attempt),
     /// Remove what the attempt has staged. May be asked of an attempt that has staged nothing.
@@ -147,6 +167,8 @@ pub enum Lease {
     /// Nothing is waiting: the worker may see the end of its input once it has all that was granted. Who asks again before
     /// that may be granted what has come back meanwhile.
     EndOfInput,
+    /// Nothing may be given now; to be asked again soon.
+    Wait,
     /// This attempt gets nothing.
     Refused(Refusal),
 }
@@ -171,6 +193,10 @@ pub enum Refusal {
 pub enum Orders {
     /// Go on.
     GoOn,
+    /// Begin nothing yet, not all workers are there. Ask again.
+    WaitForOthers,
+    /// Say first what you hold: [`Event::Rejoined`].
+    Rejoin,
     /// Stage the output, then say so.
     Stage,
     /// End the worker, then yourself.

@@ -98,6 +98,16 @@ impl Held {
         self.open.drain(keep..).collect()
     }
 
+    /// How many open units a worker keeps that ended well, and the byte of the last of them at which it was left, if it was not read
+    /// to its end.
+    pub(crate) fn kept(&self) -> (usize, Option<u64>) {
+        if self.complete {
+            return (self.begun, None);
+        }
+        let read = self.read_to();
+        (read.fed + usize::from(read.middle.is_some()), read.middle)
+    }
+
     /// Lets go of all that is no longer needed of units that have left the pipe.
     pub(crate) fn pack(&mut self) {
         while self.begun >= 2 && self.open[1].begin.is_some_and(|next| next.bytes <= self.consumed) {

@@ -69,6 +69,11 @@ impl Intervals {
         self.map.range(..=unit).next_back().is_some_and(|(_, &end)| end > unit)
     }
 
+    /// The lowest unit at or behind `unit`.
+    pub(crate) fn first_from(&self, unit: u64) -> Option<u64> {
+        if self.contains(unit) { Some(unit) } else { self.map.range(unit..).next().map(|(&start, _)| start) }
+    }
+
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
@@ -118,6 +123,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(set.len(), model.len() as u64);
+                prop_assert_eq!(set.first_from(at), model.range(at..).next().copied());
                 prop_assert_eq!(set.contains(at), model.contains(&at));
                 prop_assert_eq!(set.iter().collect::<Vec<_>>(), model.iter().copied().collect::<Vec<_>>());
                 let ranges: Vec<_> = set.ranges().collect();

@@ -1,5 +1,9 @@
 //! The ledger: where every unit is: waiting, held by one attempt, or done.
 
+mod locality;
+mod rejoin;
+mod restore;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -7,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::held::{Entry, Held};
 use crate::intervals::Intervals;
-use crate::{Ack, Attempt, Counts, Granted, Named, OnRestart, Position, Skip};
+use crate::{Ack, Attempt, Counts, Granted, Named, OnRestart, Places, Position, Skip};
+use locality::Locality;
+pub(crate) use rejoin::Contradiction;
 
 /// A unit that was not read to its end by a worker that ended well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,8 +81,10 @@ pub struct Exit {
 #[derive(Debug)]
 pub struct Ledger {
     total: u64,
+    splits_per_epoch: u64,
     on_restart: OnRestart,
     waiting: Intervals,
+    locality: Option<Locality>,
     /// Of units that wait or are about to: where they go on.
     skips: BTreeMap<u64, Skip>,
     held: BTreeMap<Attempt, Held>,
@@ -94,8 +102,10 @@ impl Ledger {
         waiting.insert_range(0..total);
         Self {
             total,
+            splits_per_epoch,
             on_restart,
             waiting,
+            locality: None,
             skips: BTreeMap::new(),
             held: BTreeMap::new(),
             done: Intervals::default(),
@@ -105,10 +115,33 @@ impl Ledger {
         }
     }
 
-    /// Gives up to `max` of the waiting units to an attempt, the lowest first: so returned ones before new ones, and an epoch before
-    /// the next. Empty when nothing waits.
-    pub fn lease(&mut self, attempt: Attempt, max: usize) -> Vec<Granted> {
+    /// Says where the splits lie.
+    pub fn set_places(&mut self, places: Places) {
+        self.locality = Some(Locality::new(places, self.splits_per_epoch));
+    }
+
+    /// A living attempt feeds on the host `at`, or does no more: its splits are the last that others are given.
+    pub fn feeds_at(&mut self, at: u32, feeds: bool) {
+        if let Some(locality) = &mut self.locality {
+            locality.feeds_at(at, feeds);
+        }
+    }
+
+    /// Gives up to `max` of the waiting units to an attempt: an epoch before the next; those first that lie on the host `at`, then those of
+    /// its rack, then others; the lowest first, so returned ones before new ones. Units of hosts on which others feed are the last.
+    /// Empty when nothing waits.
+    pub fn lease(&mut self, attempt: Attempt, max: usize, at: Option<u32>) -> Vec<Granted> {
         let mut granted = Vec::new();
+        if let (Some(locality), Some(at)) = (&mut self.locality, at) {
+            let mut units = Vec::new();
+            while units.len() < max
+                && let Some(unit) = locality.next(&self.waiting, at)
+            {
+                self.waiting.remove(unit);
+                units.push(unit);
+            }
+            granted.extend(units.into_iter().map(|unit| self.grant(attempt, unit)));
+        }
         while let Some(range) = self.waiting.pop(max.saturating_sub(granted.len()) as u64) {
             granted.extend(range.map(|unit| self.grant(attempt, unit)));
         }
@@ -182,7 +215,7 @@ impl Ledger {
         let open = held.open.iter().zip(&seen).filter(|&(_, &seen)| seen).map(|(entry, _)| entry.unit);
         let again: Intervals = held.fed.iter().chain(open).collect();
         again.ranges().for_each(|range| self.again.insert_range(range));
-        held.fed.iter().for_each(|unit| self.waiting.insert(unit));
+        held.fed.iter().for_each(|unit| self.wait_again(unit));
         held.open.drain(..).for_each(|entry| self.give_back(entry));
         Returned {
             back,
@@ -192,8 +225,15 @@ impl Ledger {
         }
     }
 
+    fn wait_again(&mut self, unit: u64) {
+        self.waiting.insert(unit);
+        if let Some(locality) = &mut self.locality {
+            locality.waits_again(unit);
+        }
+    }
+
     fn give_back(&mut self, entry: Entry) {
-        self.waiting.insert(entry.unit);
+        self.wait_again(entry.unit);
         if entry.skip != Skip::None {
             self.skips.insert(entry.unit, entry.skip);
         }
@@ -207,13 +247,8 @@ impl Ledger {
         if self.on_restart == OnRestart::FromAck && !held.is_complete() {
             return Exit { returned: self.give_up(attempt), empty_handed: true, middle: None };
         }
-        let (keep, middle) = if held.is_complete() {
-            (held.begun, None)
-        } else {
-            let read = held.read_to();
-            let middle = read.middle.map(|byte| Partly { unit: held.open[read.fed].unit, byte });
-            (read.fed + usize::from(middle.is_some()), middle)
-        };
+        let (keep, byte) = held.kept();
+        let middle = byte.map(|byte| Partly { unit: held.open[keep - 1].unit, byte });
         held.partly = middle.map(|partly| (partly.unit, partly.byte));
         let unread = held.cut(keep);
         let back = unread.len() as u64;
@@ -236,53 +271,6 @@ impl Ledger {
         (units.ranges().collect(), partly)
     }
 
-    pub(crate) fn close_partly(&mut self, partly: Partly) {
-        self.partly_count += 1;
-        if self.partly.len() < Named::FIRST {
-            self.partly.push(partly);
-        }
-    }
-
-    /// From a checkpoint: these units are done. Fails with the first that does not wait.
-    pub(crate) fn restore_done(&mut self, range: Range<u64>) -> Result<(), u64> {
-        for unit in range {
-            if !self.waiting.remove(unit) {
-                return Err(unit);
-            }
-            self.skips.remove(&unit);
-            self.done.insert(unit);
-        }
-        Ok(())
-    }
-
-    /// From a checkpoint: where a unit goes on. Fails if it does not wait.
-    pub(crate) fn restore_skip(&mut self, next: Next) -> Result<(), u64> {
-        if !self.waiting.contains(next.unit) {
-            return Err(next.unit);
-        }
-        self.skips.insert(next.unit, next.skip);
-        Ok(())
-    }
-
-    /// From a checkpoint: these were fed before they went back.
-    pub(crate) fn restore_again(&mut self, range: Range<u64>) {
-        self.again.insert_range(range.start..range.end.min(self.total));
-    }
-
-    /// From a journal: an attempt held what began and waits.
-    pub(crate) fn restore_held(&mut self, attempt: Attempt, position: &Position) {
-        for begin in &position.begins {
-            if self.waiting.remove(begin.unit) {
-                let skip = match begin.skipped.bytes {
-                    0 => Skip::None,
-                    bytes => Skip::Bytes(bytes),
-                };
-                self.skips.entry(begin.unit).or_insert(skip);
-                self.grant(attempt, begin.unit);
-            }
-        }
-    }
-
     /// Whether any unit waits.
     pub fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
@@ -295,6 +283,15 @@ impl Ledger {
 
     pub(crate) fn waiting_units(&self) -> impl Iterator<Item = u64> + '_ {
         self.waiting.iter()
+    }
+
+    pub(crate) fn counts_waiting(&self) -> u64 {
+        self.waiting.len()
+    }
+
+    /// How many units an attempt holds that are not fed yet.
+    pub(crate) fn ahead(&self, attempt: Attempt) -> u64 {
+        self.held.get(&attempt).map_or(0, |held| held.len() - held.fed())
     }
 
     /// The units that went back after they had begun to leave a pipe, the first few by name.

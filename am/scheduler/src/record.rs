@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, ConfigError, Next, Partly};
+use crate::{Attempt, ConfigError, Next, Partly, Verdict};
 
 /// The version of the records that this crate writes and reads.
 pub const VERSION: u32 = 1;
@@ -45,7 +45,21 @@ pub enum LedgerRecord {
         attempt: Attempt,
         /// Of that, what had begun to leave the pipe: it will be fed more than once.
         again: Vec<Range<u64>>,
+        /// Its worker ended well: its output may yet be staged. Only said if it is so.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        well: bool,
     },
+    /// An attempt that was not done is over and its container is gone.
+    Ended {
+        /// Which.
+        attempt: Attempt,
+        /// It was the cluster's doing: the restart does not count.
+        free: bool,
+        /// It ran out of memory.
+        memory: bool,
+    },
+    /// All workers were there for the first time and may begin.
+    Gathered {},
     /// An attempt ended well and its output is staged: its units are done.
     Done {
         /// Which.
@@ -62,6 +76,11 @@ pub enum LedgerRecord {
     },
     /// The output is committed.
     Committed {},
+    /// The job is about to end without a commit; another application master ends it, too.
+    Ending {
+        /// How.
+        verdict: Verdict,
+    },
     /// The job failed and its staged output is about to be removed: it cannot be resumed.
     Aborted {
         /// Why it failed.

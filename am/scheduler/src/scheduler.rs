@@ -2,15 +2,22 @@
 
 mod deadlines;
 mod ends;
+mod gang;
+mod leases;
+mod over;
+mod recover;
+mod rejoin;
 mod resume;
+mod shown;
 mod worker;
 
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use crate::intervals::Intervals;
 use crate::{
-    Action, Attempt, Cause, Config, ConfigError, Event, Input, Lease, Ledger, LedgerRecord, Orders, Position,
-    Refusal, Story, UnitName, VERSION, Verdict, View, WorkerView, balance,
+    Action, Attempt, Cause, Config, ConfigError, Event, Input, Ledger, LedgerRecord, Orders, Position, Story,
+    UnitName, VERSION, Verdict, balance,
 };
 use worker::{State, Worker};
 
@@ -32,7 +39,7 @@ pub struct Scheduler {
     phase: Phase,
     workers: Vec<Worker>,
     /// Worker's index to its place in `workers`.
-    places: BTreeMap<u32, usize>,
+    places_of: BTreeMap<u32, usize>,
     ledger: Ledger,
     /// With static input, the units of each place.
     shares: Vec<Vec<u64>>,
@@ -42,6 +49,18 @@ pub struct Scheduler {
     resumed: bool,
     /// A commit begun by an earlier run of the job, or over already.
     commit: Option<resume::Commit>,
+    /// What a recovered job has to do first.
+    recovery: Option<recover::Recovery>,
+    /// By when all workers have to be there; `None`: none waits for others.
+    gathering: Option<Duration>,
+    /// What the cluster lacked last.
+    shortage: Option<String>,
+    /// Of a recovered job: workers may be fed units of which it is not known that they are held.
+    unseen: bool,
+    /// Of a recovered job: what attempts acknowledged that have not come back yet.
+    acked: BTreeMap<Attempt, Intervals>,
+    /// The ledger says that the job ends.
+    is_ending_recorded: bool,
 }
 
 impl Scheduler {
@@ -49,33 +68,39 @@ impl Scheduler {
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         config.check()?;
         let ledger = Ledger::new(config.splits_per_epoch, config.epochs, Self::on_restart(&config));
-        let workers = (0..config.workers).map(|index| Worker::new(index, 1)).collect();
-        Ok(Self::with(config, ledger, workers))
+        let workers: Vec<_> = (0..config.workers).map(|index| Worker::new(index, 1)).collect();
+        let shares = Self::shares(&config, ledger.waiting_units(), workers.len());
+        Ok(Self::with(config, ledger, workers, shares))
     }
 
-    fn with(config: Config, ledger: Ledger, workers: Vec<Worker>) -> Self {
-        let shares = match &config.input {
-            Input::Leased => Vec::new(),
-            Input::Static { bytes } => {
-                let length = |unit: u64| usize::try_from(unit).ok().and_then(|at| bytes.get(at)).copied();
-                let units: Vec<_> =
-                    ledger.waiting_units().map(|unit| (unit, length(unit).unwrap_or(0))).collect();
-                balance(&units, u32::try_from(workers.len()).unwrap_or(u32::MAX))
-            }
-        };
-        let places = workers.iter().enumerate().map(|(place, worker)| (worker.index, place)).collect();
+    fn with(config: Config, ledger: Ledger, workers: Vec<Worker>, shares: Vec<Vec<u64>>) -> Self {
+        let places_of = workers.iter().enumerate().map(|(place, worker)| (worker.index, place)).collect();
         Self {
             config,
             phase: Phase::New,
             workers,
-            places,
+            places_of,
             ledger,
             shares,
             done_before: Vec::new(),
             first: Vec::new(),
             resumed: false,
             commit: None,
+            recovery: None,
+            gathering: None,
+            shortage: None,
+            unseen: false,
+            acked: BTreeMap::new(),
+            is_ending_recorded: false,
         }
+    }
+
+    /// With static input, `units` dealt out to so many workers.
+    fn shares(config: &Config, units: impl Iterator<Item = u64>, workers: usize) -> Vec<Vec<u64>> {
+        let Input::Static { bytes } = &config.input else { return Vec::new() };
+        let length = |unit: u64| usize::try_from(unit).ok().and_then(|at| bytes.get(at)).copied();
+        let units: Vec<_> = units.map(|unit| (unit, length(unit).unwrap_or(0))).collect();
+        balance(&units, u32::try_from(workers).unwrap_or(u32::MAX))
     }
 
     /// What is dealt out beforehand is always replayed: there is no stream to acknowledge.
@@ -91,6 +116,11 @@ impl Scheduler {
         let mut out = Vec::new();
         match event {
             Event::Start => self.start(now, &mut out),
+            Event::Launched(attempt) => self.launched(now, attempt),
+            Event::Shortage { why } => self.shortage = Some(why),
+            Event::Rejoined { attempt, held, position, exited } => {
+                self.rejoined(now, attempt, &held, &position, exited, &mut out);
+            }
             Event::Registered(attempt) => self.registered(now, attempt, &mut out),
             Event::Heartbeat(attempt, position) => self.heartbeat(now, attempt, &position, &mut out),
             Event::ContainerEnded { attempt, how, position } => {
@@ -116,30 +146,9 @@ impl Scheduler {
         out
     }
 
-    /// Gives up to `max` units to an attempt, a little ahead of its need. With static input: all of its units, once.
-    /// Counts as a sign of life.
-    pub fn lease(&mut self, now: Duration, attempt: Attempt, max: usize) -> Lease {
-        let Some(place) = self.current(attempt) else { return Lease::Refused(Refusal::Stale) };
-        if self.phase != Phase::Running {
-            return Lease::Refused(Refusal::JobEnds);
-        }
-        let worker = &mut self.workers[place];
-        match &mut worker.state {
-            State::Running { heard } => *heard = now.max(*heard),
-            State::Starting { .. } => return Lease::Refused(Refusal::NotRegistered),
-            _ => return Lease::Refused(Refusal::Stale),
-        }
-        let granted = if let Some(share) = self.shares.get(place) {
-            if std::mem::replace(&mut worker.end_given, true) {
-                return Lease::EndOfInput;
-            }
-            self.ledger.take(attempt, share)
-        } else {
-            // Who asks has not shown its worker the end yet: what has come back since is for it, too.
-            worker.end_given = !self.ledger.is_waiting();
-            self.ledger.lease(attempt, max)
-        };
-        if worker.end_given && granted.is_empty() { Lease::EndOfInput } else { Lease::Granted(granted) }
+    /// How many attempts of a worker ran out of memory.
+    pub fn memory_steps(&self, index: u32) -> u32 {
+        self.places_of.get(&index).map_or(0, |&place| self.workers[place].memory_steps)
     }
 
     /// What the agent of an attempt is to do: the answer to its calls, once their event was handled.
@@ -149,7 +158,13 @@ impl Scheduler {
             (Some(State::Done { .. }), _) => Orders::GoOn,
             (_, Phase::Ending(_) | Phase::Finished(_)) => stop("the job ends"),
             (Some(State::Staging { .. }), _) => Orders::Stage,
-            (Some(State::Starting { .. } | State::Running { .. }), _) => Orders::GoOn,
+            (Some(State::Rejoining { .. }), _) => Orders::Rejoin,
+            (Some(State::Asked | State::Launched { .. } | State::Running { .. }), _)
+                if self.gathering.is_some() =>
+            {
+                Orders::WaitForOthers
+            }
+            (Some(State::Asked | State::Launched { .. } | State::Running { .. }), _) => Orders::GoOn,
             (Some(State::Ending { cause: Some(cause), .. }), _) => {
                 Orders::Stop(format!("the attempt {cause}"))
             }
@@ -159,7 +174,7 @@ impl Scheduler {
 
     /// Where to find the worker whose current attempt this is.
     fn current(&self, attempt: Attempt) -> Option<usize> {
-        let place = *self.places.get(&attempt.index)?;
+        let place = *self.places_of.get(&attempt.index)?;
         (self.workers[place].attempt() == attempt).then_some(place)
     }
 
@@ -168,6 +183,10 @@ impl Scheduler {
             return;
         }
         self.phase = Phase::Running;
+        self.gathering = self.config.gang.map(|gang| now.saturating_add(gang.deadline));
+        if let Some(recovery) = self.recovery.take() {
+            return self.start_recovered(now, recovery, out);
+        }
         let (splits, epochs) = (self.config.splits_per_epoch, self.config.epochs);
         let counts = self.ledger.counts();
         if self.resumed {
@@ -184,27 +203,40 @@ impl Scheduler {
             out.push(Action::Tell(Story::JobStarts { workers: self.config.workers, splits, epochs }));
         }
         for place in 0..self.workers.len() {
-            self.start_attempt(now, place, out);
+            self.start_attempt(place, out);
         }
     }
 
-    fn start_attempt(&mut self, now: Duration, place: usize, out: &mut Vec<Action>) {
+    fn start_attempt(&mut self, place: usize, out: &mut Vec<Action>) {
         let worker = &mut self.workers[place];
         let attempt = worker.attempt();
-        worker.state = State::Starting { deadline: now.saturating_add(self.config.register_deadline) };
+        worker.state = State::Asked;
         worker.end_given = false;
-        let of = worker.first_number.saturating_add(self.config.max_restarts);
+        let of = worker.last_number(&self.config);
         out.push(Action::Record(LedgerRecord::Started { attempt }));
         out.push(Action::Tell(Story::AttemptStarts { attempt, of }));
         out.push(Action::StartContainer(attempt));
     }
 
+    fn launched(&mut self, now: Duration, attempt: Attempt) {
+        let Some(place) = self.current(attempt) else { return };
+        if self.workers[place].state == State::Asked {
+            let deadline = now.saturating_add(self.config.register_deadline);
+            self.workers[place].state = State::Launched { deadline };
+        }
+    }
+
     fn registered(&mut self, now: Duration, attempt: Attempt, out: &mut Vec<Action>) {
         let Some(place) = self.current(attempt) else { return };
-        let state = &mut self.workers[place].state;
-        if let State::Starting { .. } = state {
-            *state = State::Running { heard: now };
-            out.push(Action::Tell(Story::Registered { attempt }));
+        match &mut self.workers[place].state {
+            State::Running { heard } => *heard = now.max(*heard),
+            // An agent that had got further would have come back with what it holds.
+            state
+            @ (State::Asked | State::Launched { .. } | State::Rejoining { empty_handed: false, .. }) => {
+                *state = State::Running { heard: now };
+                out.push(Action::Tell(Story::Registered { attempt }));
+            }
+            _ => {}
         }
     }
 
@@ -228,43 +260,5 @@ impl Scheduler {
 
     fn name(&self, unit: u64) -> UnitName {
         UnitName::new(unit, self.config.splits_per_epoch, self.config.epochs)
-    }
-
-    /// What people and programs may see of the job now.
-    pub fn view(&self) -> View {
-        let worker = |worker: &Worker| {
-            let attempt = worker.attempt();
-            let (leased, fed, ack) = self.ledger.held(attempt);
-            WorkerView {
-                attempt,
-                state: worker.state.shown(),
-                restarts: worker.restarts(),
-                max_restarts: self.config.max_restarts,
-                leased,
-                fed,
-                done: worker.done,
-                end_of_input: worker.end_given,
-                ack,
-                failure: worker.failure.clone(),
-            }
-        };
-        let (partly, partly_count) = self.ledger.partly();
-        View {
-            job: self.config.job.clone(),
-            splits_per_epoch: self.config.splits_per_epoch,
-            epochs: self.config.epochs,
-            units: self.ledger.counts(),
-            workers: self.workers.iter().map(worker).collect(),
-            done_before: self.done_before.clone(),
-            again: self.ledger.again(),
-            partly: partly.to_vec(),
-            partly_count,
-            committing: self.phase == Phase::Committing,
-            verdict: match &self.phase {
-                Phase::Ending(verdict) | Phase::Finished(verdict) => Some(verdict.clone()),
-                _ => None,
-            },
-            finished: matches!(self.phase, Phase::Finished(_)),
-        }
     }
 }

@@ -44,8 +44,12 @@ impl Named {
 pub enum WorkerState {
     /// It will be started, or started again.
     Waiting,
-    /// Its container was asked for, its agent has not registered.
-    Starting,
+    /// Its container was asked for.
+    Asked,
+    /// Its container's process was started, its agent has not registered.
+    Launched,
+    /// It lived before the application master began, and has not come back to it yet.
+    Rejoining,
     /// Its agent is there.
     Running,
     /// It ended well, its output is being staged.
@@ -65,8 +69,12 @@ pub struct WorkerView {
     pub attempt: Attempt,
     /// What it is doing.
     pub state: WorkerState,
-    /// Restarts so far.
+    /// Restarts so far that count.
     pub restarts: u32,
+    /// Restarts beside those, after ends that were the cluster's doing.
+    pub free_restarts: u32,
+    /// How many of its attempts ran out of memory.
+    pub memory_steps: u32,
     /// Restarts allowed.
     pub max_restarts: u32,
     /// Units given to the current attempt and not yet read to their end.
@@ -104,6 +112,10 @@ pub struct View {
     pub partly: Vec<Partly>,
     /// How many they are.
     pub partly_count: u64,
+    /// Workers that are there wait for the others.
+    pub gathering: bool,
+    /// What the cluster lacked last, while containers are asked for.
+    pub shortage: Option<String>,
     /// The output is being committed.
     pub committing: bool,
     /// How it ended or is about to end.

@@ -43,7 +43,7 @@ fn started(actions: &[Action]) -> Vec<Attempt> {
 
 fn lease(scheduler: &mut Scheduler, attempt: Attempt) -> Vec<Granted> {
     scheduler.handle(Duration::ZERO, Event::Registered(attempt));
-    match scheduler.lease(Duration::ZERO, attempt, 100) {
+    match scheduler.lease(Duration::ZERO, attempt, 100, None) {
         Lease::Granted(granted) => granted,
         other => panic!("{other:?}"),
     }
@@ -73,7 +73,7 @@ fn the_page_shows_every_record_as_it_is_written() {
 fn a_resumed_job_takes_up_what_is_not_done_on_indexes_that_are_free() {
     let records = &examples()[0];
     // Behind: worker 0 is done, worker 1 runs its second attempt.
-    let mut scheduler = resume(Config { workers: 3, ..config() }, &records[..6]).unwrap();
+    let mut scheduler = resume(Config { workers: 3, ..config() }, &records[..7]).unwrap();
     let actions = start(&mut scheduler);
     assert_eq!(started(&actions), [attempt(1, 3), attempt(2, 1), attempt(3, 1)]);
     assert_eq!(actions[..2], [1, 2].map(|number| Action::DiscardOutput(attempt(1, number))));
@@ -86,7 +86,7 @@ fn a_resumed_job_takes_up_what_is_not_done_on_indexes_that_are_free() {
 fn a_resumed_job_finishes_a_commit_and_does_no_more() {
     let records = &examples()[0];
     let commit = Action::Commit(vec![attempt(0, 1), attempt(1, 2)]);
-    for (upto, record_first) in [(7, true), (8, false)] {
+    for (upto, record_first) in [(8, true), (9, false)] {
         let mut scheduler = resume(config(), &records[..upto]).unwrap();
         let actions = start(&mut scheduler);
         assert_eq!((started(&actions), actions.contains(&commit)), (vec![], true));
@@ -139,14 +139,14 @@ fn a_ledger_that_cannot_be_trusted_is_refused() {
     let refused = |records: &[LedgerRecord]| resume(config(), records).unwrap_err();
     assert_eq!(refused(&[]), ResumeError::Header { at: 1 });
     assert_eq!(refused(&whole[1..]), ResumeError::Header { at: 1 });
-    let with = |record: LedgerRecord| [&whole[..6], &[record]].concat();
-    assert_eq!(refused(&with(whole[0].clone())), ResumeError::Header { at: 7 });
-    assert_eq!(refused(&with(whole[5].clone())), ResumeError::Attempt { at: 7, attempt: attempt(0, 1) });
-    assert_eq!(refused(&with(whole[4].clone())), ResumeError::Attempt { at: 7, attempt: attempt(1, 2) });
+    let with = |record: LedgerRecord| [&whole[..7], &[record]].concat();
+    assert_eq!(refused(&with(whole[0].clone())), ResumeError::Header { at: 8 });
+    assert_eq!(refused(&with(whole[6].clone())), ResumeError::Attempt { at: 8, attempt: attempt(0, 1) });
+    assert_eq!(refused(&with(whole[5].clone())), ResumeError::Attempt { at: 8, attempt: attempt(1, 2) });
     let done =
         |start, end| LedgerRecord::Done { attempt: attempt(1, 2), units: vec![start..end], partly: None };
-    assert_eq!(refused(&with(done(4, 6))), ResumeError::Unit { at: 7, unit: 4 });
-    assert_eq!(refused(&with(done(5, u64::MAX))), ResumeError::Unit { at: 7, unit: 6 });
+    assert_eq!(refused(&with(done(4, 6))), ResumeError::Unit { at: 8, unit: 4 });
+    assert_eq!(refused(&with(done(5, u64::MAX))), ResumeError::Unit { at: 8, unit: 6 });
     let aborted = LedgerRecord::Aborted { why: "restarts".into() };
     assert_eq!(refused(&with(aborted)), ResumeError::Aborted { why: "restarts".into() });
     let header =

@@ -6,144 +6,16 @@
     reason = "helpers of tests; records hold lists of ranges"
 )]
 
+mod job;
+
 use core::time::Duration;
 
 use forebay_scheduler::{
-    Ack, Action, Attempt, Begin, Config, EarlyExit, End, Event, Granted, Input, Lease, LedgerRecord, Next,
-    OnRestart, Orders, Partly, Position, Refusal, Scheduler, Skip, Skipped, Verdict, WorkerState,
+    Ack, Action, Begin, Config, EarlyExit, Event, Granted, Input, Lease, LedgerRecord, Next, OnRestart,
+    Orders, Partly, Position, Refusal, Skip, Skipped, Verdict, WorkerState,
 };
 
-const fn attempt(index: u32, number: u32) -> Attempt {
-    Attempt { index, number }
-}
-
-const SECOND: Duration = Duration::from_secs(1);
-
-/// Units of 10 bytes and 5 records each, in order from the first.
-fn begins(units: &[u64]) -> Vec<Begin> {
-    let begin = |(at, &unit): (u64, &u64)| Begin {
-        unit,
-        bytes: at * 10,
-        records: at * 5,
-        skipped: Skipped::default(),
-    };
-    (0..).zip(units).map(begin).collect()
-}
-
-/// All of these units were written; `consumed` bytes were read.
-fn position(units: &[u64], consumed: u64) -> Position {
-    let (delivered, delivered_records) = (units.len() as u64 * 10, units.len() as u64 * 5);
-    let begins = begins(units);
-    Position { begins, delivered, delivered_records, consumed, whole: true, complete: false, ack: None }
-}
-
-fn complete(units: &[u64]) -> Position {
-    Position { complete: true, ..position(units, units.len() as u64 * 10) }
-}
-
-struct Job {
-    scheduler: Scheduler,
-    now: Duration,
-    actions: Vec<Action>,
-}
-
-impl Job {
-    /// With all workers registered.
-    fn new(config: Config) -> Self {
-        let workers = config.workers;
-        let mut job =
-            Self { scheduler: Scheduler::new(config).unwrap(), now: Duration::ZERO, actions: Vec::new() };
-        job.tell(Event::Start);
-        (0..workers).for_each(|index| job.tell(Event::Registered(attempt(index, 1))));
-        job
-    }
-
-    fn tell(&mut self, event: Event) {
-        self.actions = self.scheduler.handle(self.now, event);
-    }
-
-    fn tick(&mut self) {
-        self.now = self.scheduler.wake_at().unwrap();
-        self.tell(Event::Tick);
-    }
-
-    fn lease(&mut self, whose: Attempt, max: usize) -> Vec<u64> {
-        self.granted(whose, max).into_iter().map(|granted| granted.unit).collect()
-    }
-
-    fn granted(&mut self, whose: Attempt, max: usize) -> Vec<Granted> {
-        match self.scheduler.lease(self.now, whose, max) {
-            Lease::Granted(granted) => granted,
-            Lease::EndOfInput => Vec::new(),
-            Lease::Refused(why) => panic!("{whose}: {why}"),
-        }
-    }
-
-    fn exited(&mut self, whose: Attempt, status: i32, position: Position) {
-        self.tell(Event::Exited { attempt: whose, status, position });
-    }
-
-    fn killed(&mut self, whose: Attempt, position: Option<Position>) {
-        self.tell(Event::ContainerEnded { attempt: whose, how: End::Signal(9), position });
-    }
-
-    fn done(&mut self, whose: Attempt, position: Position) {
-        self.exited(whose, 0, position);
-        assert!(self.actions.contains(&Action::StageOutput(whose)), "{:?}", self.actions);
-        self.tell(Event::Staged { attempt: whose });
-    }
-
-    fn gone(&mut self, whose: Attempt) {
-        self.tell(Event::ContainerEnded { attempt: whose, how: End::Exit(0), position: None });
-    }
-
-    /// The next attempt of a worker whose container is gone.
-    fn again(&mut self, whose: Attempt) {
-        self.tick();
-        assert!(self.actions.contains(&Action::StartContainer(whose)), "{:?}", self.actions);
-        self.tell(Event::Registered(whose));
-    }
-
-    fn told(&self) -> Vec<String> {
-        self.actions
-            .iter()
-            .filter_map(|action| match action {
-                Action::Tell(story) => Some(story.to_string()),
-                _ => None,
-            })
-            .collect()
-    }
-
-    fn records(&self) -> Vec<LedgerRecord> {
-        self.actions
-            .iter()
-            .filter_map(|action| match action {
-                Action::Record(record) => Some(record.clone()),
-                _ => None,
-            })
-            .collect()
-    }
-
-    fn verdict(&self) -> Option<Verdict> {
-        self.actions.iter().find_map(|action| match action {
-            Action::Finish(verdict) => Some(verdict.clone()),
-            _ => None,
-        })
-    }
-}
-
-fn config(workers: u32, splits: u64) -> Config {
-    Config::new("job_1", workers, splits, 1)
-}
-
-fn from_ack(workers: u32, splits: u64) -> Config {
-    Config { on_restart: OnRestart::FromAck, ..config(workers, splits) }
-}
-
-const A: Attempt = attempt(0, 1);
-const A2: Attempt = attempt(0, 2);
-const B: Attempt = attempt(1, 1);
-const B2: Attempt = attempt(1, 2);
+use job::*;
 
 #[test]
 fn a_killed_workers_splits_go_to_whoever_asks_next() {
@@ -156,16 +28,16 @@ fn a_killed_workers_splits_go_to_whoever_asks_next() {
             "worker 1 (attempt 1) was killed by signal 9; its 3 splits go back, 1 of them already fed in part or whole"
         ]
     );
-    assert_eq!(job.records(), [LedgerRecord::Returned { attempt: B, again: vec![2..3] }]);
+    assert_eq!(job.records(), [returned(B, vec![2..3])]);
     assert!(matches!(job.scheduler.orders(B), Orders::Stop(_)));
     assert_eq!(job.lease(A, 9), [2, 3, 4, 5]);
     // It starts again when its container is gone, and its wait is over.
     job.gone(B);
-    assert_eq!(job.actions[0], Action::DiscardOutput(B));
+    assert_eq!(job.actions[..2], [Action::Record(ended(B)), Action::DiscardOutput(B)]);
     assert_eq!(job.told(), ["worker 1 starts again (attempt 2 of 4) in 0.5 s"]);
     job.again(B2);
     assert_eq!(job.now, Duration::from_millis(500));
-    assert_eq!(job.scheduler.lease(job.now, B2, 1), Lease::EndOfInput);
+    assert_eq!(job.scheduler.lease(job.now, B2, 1, None), Lease::EndOfInput);
     job.done(A, complete(&[0, 1, 2, 3, 4, 5]));
     job.done(B2, complete(&[]));
     assert!(job.actions.contains(&Action::Commit(vec![A, B2])));
@@ -181,7 +53,7 @@ fn a_killed_workers_splits_go_to_whoever_asks_next() {
 fn splits_that_return_after_the_end_of_input_go_to_the_restarted_attempt() {
     let mut job = Job::new(config(2, 2));
     assert_eq!((job.lease(A, 1), job.lease(B, 1)), (vec![0], vec![1]));
-    assert_eq!(job.scheduler.lease(job.now, A, 1), Lease::EndOfInput);
+    assert_eq!(job.scheduler.lease(job.now, A, 1, None), Lease::EndOfInput);
     job.killed(B, Some(Position::of_journal(begins(&[1]), None)));
     // A worker that has seen the end and ends well is done all the same.
     job.done(A, complete(&[0]));
@@ -197,13 +69,13 @@ fn splits_that_return_before_a_worker_has_seen_the_end_of_input_go_to_it() {
     let mut job = Job::new(config(2, 3));
     assert_eq!((job.lease(A, 2), job.lease(B, 1)), (vec![0, 1], vec![2]));
     // It is asked ahead of need: two splits are still to be fed.
-    assert_eq!(job.scheduler.lease(job.now, A, 1), Lease::EndOfInput);
+    assert_eq!(job.scheduler.lease(job.now, A, 1, None), Lease::EndOfInput);
     assert!(job.scheduler.view().workers[0].end_of_input);
     // The other has taken nothing, and there will be no other attempt of it.
     job.done(B, Position::default());
     assert_eq!(job.lease(A, 5), [2]);
     assert!(!job.scheduler.view().workers[0].end_of_input);
-    assert_eq!(job.scheduler.lease(job.now, A, 1), Lease::EndOfInput);
+    assert_eq!(job.scheduler.lease(job.now, A, 1, None), Lease::EndOfInput);
     job.done(A, complete(&[0, 1, 2]));
     assert!(job.actions.contains(&Action::Commit(vec![A, B])));
 }
@@ -213,7 +85,7 @@ fn a_worker_killed_while_starting_or_staging_starts_again() {
     let mut job = Job::new(config(1, 3));
     job.killed(A, None);
     job.tick();
-    assert_eq!(job.scheduler.lease(job.now, A2, 1), Lease::Refused(Refusal::NotRegistered));
+    assert_eq!(job.scheduler.lease(job.now, A2, 1, None), Lease::Refused(Refusal::NotRegistered));
     job.killed(A2, None);
     assert_eq!(job.told()[0], "worker 0 (attempt 2) lost its agent, which was killed by signal 9");
     let third = attempt(0, 3);
@@ -226,7 +98,7 @@ fn a_worker_killed_while_starting_or_staging_starts_again() {
     assert_eq!((&job.actions[..], job.scheduler.orders(third)), (&[][..], Orders::Stage));
     job.killed(third, None);
     assert!(job.actions.contains(&Action::DiscardOutput(third)));
-    assert_eq!(job.records(), [LedgerRecord::Returned { attempt: third, again: vec![0..3] }]);
+    assert_eq!(job.records(), [returned(third, vec![0..3]), ended(third)]);
     job.again(attempt(0, 4));
     assert_eq!(job.lease(attempt(0, 4), 5), [0, 1, 2]);
     // The restarts are used up.
@@ -267,7 +139,7 @@ fn a_hanging_agent_is_ended_and_its_worker_starts_again() {
     job.tick();
     assert_eq!(job.now, 40 * SECOND);
     assert_eq!(job.actions, [Action::EndContainer(A, "it was not heard of for 30 s".into())]);
-    assert_eq!(job.scheduler.lease(job.now, A, 1), Lease::Refused(Refusal::Stale));
+    assert_eq!(job.scheduler.lease(job.now, A, 1, None), Lease::Refused(Refusal::Stale));
     // A late word changes nothing.
     job.tell(Event::Heartbeat(A, position(&[0], 10)));
     assert_eq!((&job.actions[..], job.scheduler.view().units.leased), (&[][..], 1));
@@ -292,9 +164,10 @@ fn agents_are_not_blamed_for_a_silence_of_the_master() {
 
 #[test]
 fn an_agent_that_never_registers_is_ended() {
-    let mut job =
-        Job { scheduler: Scheduler::new(config(1, 1)).unwrap(), now: Duration::ZERO, actions: Vec::new() };
-    job.tell(Event::Start);
+    let mut job = Job::begun(config(1, 1));
+    // A cluster may take any time to give a container.
+    assert_eq!(job.scheduler.wake_at(), None);
+    job.tell(Event::Launched(A));
     job.tick();
     assert_eq!(job.actions, [Action::EndContainer(A, "it did not register within 60 s".into())]);
     // It does not end at once: it is asked again.
@@ -368,7 +241,7 @@ fn ending_well_in_the_middle_of_a_split_fails_the_job() {
         ["the job fails: worker 0 (attempt 1) ended with status 0 in the middle of split 1, at byte 3; \
           if that is meant, allow it with --early-exit ok"]
     );
-    assert_eq!(job.scheduler.lease(job.now, B, 1), Lease::Refused(Refusal::JobEnds));
+    assert_eq!(job.scheduler.lease(job.now, B, 1, None), Lease::Refused(Refusal::JobEnds));
     job.gone(A);
     assert_eq!(job.verdict(), None);
     job.gone(B);
@@ -454,7 +327,7 @@ fn a_worker_that_ends_well_gives_back_what_lies_behind_its_acknowledgement() {
         job.records(),
         [
             LedgerRecord::Acked { attempt: A, units: vec![0..1], next },
-            LedgerRecord::Returned { attempt: A, again: vec![1..3] }
+            LedgerRecord::Returned { attempt: A, again: vec![1..3], well: true }
         ]
     );
     assert_eq!(job.granted(B, 1), [Granted { unit: 1, skip: Skip::Bytes(4) }]);
@@ -526,7 +399,7 @@ fn a_job_that_is_not_done_in_time_fails() {
 #[test]
 fn a_failed_commit_is_neither_undone_nor_the_end() {
     let mut job = Job::new(config(1, 0));
-    assert_eq!(job.scheduler.lease(job.now, A, 1), Lease::EndOfInput);
+    assert_eq!(job.scheduler.lease(job.now, A, 1, None), Lease::EndOfInput);
     job.done(A, complete(&[]));
     job.gone(A);
     job.tell(Event::Stop { why: "too late".into() });
@@ -541,7 +414,7 @@ fn files_dealt_out_beforehand_come_at_once_and_again_to_the_restarted_worker() {
     let input = Input::Static { bytes: vec![10, 1, 5, 5] };
     let mut job = Job::new(Config { input, on_restart: OnRestart::FromAck, ..config(2, 4) });
     assert_eq!((job.lease(A, 1), job.lease(B, 1)), (vec![0, 1], vec![2, 3]));
-    assert_eq!(job.scheduler.lease(job.now, A, 1), Lease::EndOfInput);
+    assert_eq!(job.scheduler.lease(job.now, A, 1, None), Lease::EndOfInput);
     job.exited(A, 1, Position { ack: Some(Ack::Bytes(9)), ..Position::default() });
     job.gone(A);
     job.again(A2);

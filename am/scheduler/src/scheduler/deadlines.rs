@@ -16,19 +16,22 @@ impl Scheduler {
             Phase::New | Phase::Finished(_) => return None,
             Phase::Running | Phase::Committing | Phase::Ending(_) => {}
         }
-        let timeout = self.config.job_timeout.filter(|_| self.phase == Phase::Running);
+        let is_running = self.phase == Phase::Running;
+        let timeout = self.config.job_timeout.into_iter().chain(self.gathering).filter(|_| is_running);
         self.workers.iter().filter_map(|worker| self.due(&worker.state)).chain(timeout).min()
     }
 
     fn due(&self, state: &State) -> Option<Duration> {
         match state {
             State::Waiting { until } => Some(*until),
-            State::Starting { deadline } | State::Ending { deadline, .. } => Some(*deadline),
+            State::Launched { deadline }
+            | State::Rejoining { deadline, .. }
+            | State::Ending { deadline, .. } => Some(*deadline),
             State::Running { heard } | State::Staging { heard } => {
                 Some(heard.saturating_add(self.config.heartbeat_deadline))
             }
             State::Done { lingers } => lingers.map(|(deadline, _)| deadline),
-            State::Over => None,
+            State::Asked | State::Over => None,
         }
     }
 
@@ -41,6 +44,9 @@ impl Scheduler {
             let seconds = self.config.job_timeout.unwrap_or_default().as_secs_f64();
             let why = format!("it was not done within its time limit of {seconds} s (--job-timeout)");
             self.end_job(now, Verdict::Failed { why }, out);
+        }
+        if self.phase == Phase::Running && self.gathering.is_some_and(|deadline| now >= deadline) {
+            self.not_gathered(now, out);
         }
         for place in 0..self.workers.len() {
             if self.due(&self.workers[place].state).is_some_and(|due| now >= due) {
@@ -58,24 +64,32 @@ impl Scheduler {
                 State::Running { heard } | State::Staging { heard } => {
                     *heard = (*heard).max(now.saturating_sub(half));
                 }
-                State::Starting { deadline } => *deadline = (*deadline).max(now.saturating_add(half)),
+                State::Launched { deadline } | State::Rejoining { deadline, .. } => {
+                    *deadline = (*deadline).max(now.saturating_add(half));
+                }
                 _ => {}
             }
         }
+        self.gathering = self.gathering.map(|deadline| deadline.max(now.saturating_add(half)));
     }
 
     fn overdue(&mut self, now: Duration, place: usize, out: &mut Vec<Action>) {
         let deadline = now.saturating_add(self.config.end_deadline);
         let attempt = self.workers[place].attempt();
+        let unseen = self.workers[place].state.is_unseen();
         let mut silent = |cause: Cause| {
             out.push(Action::EndContainer(attempt, format!("it {cause}")));
-            State::Ending { cause: Some(cause), since: now, deadline, asked: 1 }
+            State::Ending { cause: Some(cause), since: now, deadline, asked: 1, unseen }
         };
         match &mut self.workers[place].state {
-            State::Waiting { .. } => self.start_attempt(now, place, out),
-            State::Starting { .. } => {
+            State::Waiting { .. } => self.start_attempt(place, out),
+            State::Launched { .. } => {
                 let seconds = self.config.register_deadline.as_secs();
                 self.workers[place].state = silent(Cause::NeverRegistered { seconds });
+            }
+            State::Rejoining { .. } => {
+                let seconds = self.config.rejoin_deadline.as_secs();
+                self.workers[place].state = silent(Cause::NeverRejoined { seconds });
             }
             State::Running { .. } | State::Staging { .. } => {
                 let seconds = self.config.heartbeat_deadline.as_secs();
@@ -104,7 +118,7 @@ impl Scheduler {
                 }
                 None => {}
             },
-            State::Over => {}
+            State::Asked | State::Over => {}
         }
     }
 

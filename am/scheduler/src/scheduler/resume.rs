@@ -1,10 +1,12 @@
 //! A job goes on from its ledger's checkpoint after its application master ended.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::worker::Worker;
 use super::{Phase, Scheduler};
-use crate::{Action, Attempt, Config, Ledger, LedgerRecord, Position, ResumeError, Story, VERSION};
+use crate::intervals::Intervals;
+use crate::{Action, Attempt, Config, Ledger, LedgerRecord, Position, ResumeError, Story, VERSION, Verdict};
 
 /// A commit of an earlier run of the job.
 #[derive(Debug)]
@@ -13,16 +15,30 @@ pub(super) enum Commit {
     Over,
 }
 
+/// How an attempt ended.
+pub(super) struct Ended {
+    pub(super) free: bool,
+    memory: bool,
+}
+
 /// What the records say.
 #[derive(Default)]
-struct Found {
+pub(super) struct Found {
     /// Highest attempt number of each index.
-    numbers: BTreeMap<u32, u32>,
-    started: BTreeSet<Attempt>,
-    /// Hold nothing any more.
-    returned: BTreeSet<Attempt>,
-    done: BTreeSet<Attempt>,
-    commit: Option<Commit>,
+    pub(super) numbers: BTreeMap<u32, u32>,
+    pub(super) started: BTreeSet<Attempt>,
+    /// Hold nothing any more; whether their output may be staged yet.
+    pub(super) returned: BTreeMap<Attempt, bool>,
+    /// Are over, and their containers gone.
+    pub(super) ended: BTreeMap<Attempt, Ended>,
+    pub(super) done: BTreeSet<Attempt>,
+    /// What attempts acknowledged.
+    pub(super) acked: BTreeMap<Attempt, Intervals>,
+    /// Units done by each worker.
+    pub(super) done_units: BTreeMap<u32, u64>,
+    pub(super) gathered: bool,
+    pub(super) ending: Option<Verdict>,
+    pub(super) commit: Option<Commit>,
 }
 
 impl Scheduler {
@@ -45,7 +61,7 @@ impl Scheduler {
         for (attempt, position) in left {
             if !found.started.contains(&attempt)
                 || found.done.contains(&attempt)
-                || found.returned.contains(&attempt)
+                || found.returned.contains_key(&attempt)
             {
                 continue;
             }
@@ -55,7 +71,11 @@ impl Scheduler {
                 let (units, next) = (acked.units, acked.next);
                 first.push(Action::Record(LedgerRecord::Acked { attempt, units, next }));
             }
-            first.push(Action::Record(LedgerRecord::Returned { attempt, again: returned.again }));
+            first.push(Action::Record(LedgerRecord::Returned {
+                attempt,
+                again: returned.again,
+                well: false,
+            }));
             if let Some((ack, delivered)) = returned.overstated {
                 first.push(Action::Tell(Story::AckTooLarge { attempt, ack, delivered }));
             }
@@ -72,9 +92,16 @@ impl Scheduler {
         let used: BTreeSet<_> = found.done.iter().map(|attempt| attempt.index).collect();
         let free = (0..=u32::MAX).filter(|index| !used.contains(index));
         let number = |index: u32| found.numbers.get(&index).map_or(1, |number| number.saturating_add(1));
-        let workers = free.take(wanted).map(|index| Worker::new(index, number(index))).collect();
+        let workers: Vec<_> = free
+            .take(wanted)
+            .map(|index| Worker {
+                memory_steps: found.memory_steps(index),
+                ..Worker::new(index, number(index))
+            })
+            .collect();
 
-        let mut scheduler = Self::with(config, ledger, workers);
+        let shares = Self::shares(&config, ledger.waiting_units(), workers.len());
+        let mut scheduler = Self::with(config, ledger, workers, shares);
         scheduler.phase = Phase::New;
         scheduler.done_before = found.done.into_iter().collect();
         scheduler.first = first;
@@ -84,7 +111,7 @@ impl Scheduler {
     }
 }
 
-fn read(
+pub(super) fn read(
     config: &Config,
     records: impl IntoIterator<Item = LedgerRecord>,
     ledger: &mut Ledger,
@@ -111,25 +138,43 @@ fn read(
             }
             LedgerRecord::Acked { attempt, units, next } => {
                 found.held_by(at, attempt)?;
+                let acked = found.acked.entry(attempt).or_default();
+                for range in &units {
+                    acked.insert_range(range.clone());
+                }
+                found.are_done(attempt, &units);
                 for range in units {
                     ledger.restore_done(range).map_err(wrong_unit)?;
                 }
                 next.map_or(Ok(()), |next| ledger.restore_skip(next)).map_err(wrong_unit)?;
             }
             // Also twice: when it ended well under `from-ack`, and when its output could not be staged then.
-            LedgerRecord::Returned { attempt, again } => {
+            LedgerRecord::Returned { attempt, again, well } => {
                 if !found.started.contains(&attempt) || found.done.contains(&attempt) {
                     return Err(ResumeError::Attempt { at, attempt });
                 }
                 for range in again {
                     ledger.restore_again(range);
                 }
-                found.returned.insert(attempt);
+                found.acked.remove(&attempt);
+                found.returned.insert(attempt, well);
             }
+            LedgerRecord::Ended { attempt, free, memory } => {
+                if !found.started.contains(&attempt)
+                    || found.done.contains(&attempt)
+                    || found.ended.insert(attempt, Ended { free, memory }).is_some()
+                {
+                    return Err(ResumeError::Attempt { at, attempt });
+                }
+            }
+            LedgerRecord::Gathered {} => found.gathered = true,
+            LedgerRecord::Ending { verdict } => found.ending = Some(verdict),
             LedgerRecord::Done { attempt, units, partly } => {
                 if !found.started.contains(&attempt) || !found.done.insert(attempt) {
                     return Err(ResumeError::Attempt { at, attempt });
                 }
+                found.acked.remove(&attempt);
+                found.are_done(attempt, &units);
                 for range in units {
                     ledger.restore_done(range).map_err(wrong_unit)?;
                 }
@@ -146,10 +191,21 @@ fn read(
 }
 
 impl Found {
+    /// How many attempts of a worker ran out of memory.
+    pub(super) fn memory_steps(&self, index: u32) -> u32 {
+        let all = Attempt { index, number: 0 }..=Attempt { index, number: u32::MAX };
+        self.ended.range(all).map(|(_, ended)| u32::from(ended.memory)).sum()
+    }
+
+    fn are_done(&mut self, attempt: Attempt, units: &[Range<u64>]) {
+        *self.done_units.entry(attempt.index).or_default() +=
+            units.iter().map(|range| range.end.saturating_sub(range.start)).sum::<u64>();
+    }
+
     /// The attempt was started and may hold something.
     fn held_by(&self, at: usize, attempt: Attempt) -> Result<(), ResumeError> {
         let holds = self.started.contains(&attempt)
-            && !self.returned.contains(&attempt)
+            && !self.returned.contains_key(&attempt)
             && !self.done.contains(&attempt);
         if holds { Ok(()) } else { Err(ResumeError::Attempt { at, attempt }) }
     }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::{Attempt, Cause, WorkerState};
+use crate::{Attempt, Cause, Config, WorkerState};
 
 /// The state of a worker's current attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,7 +10,15 @@ pub(super) enum State {
     /// To be started at `until`.
     Waiting { until: Duration },
     /// Its container was asked for.
-    Starting { deadline: Duration },
+    Asked,
+    /// Its process was started; its agent has to register by then.
+    Launched { deadline: Duration },
+    /// It was started before the application master was, and has to come back by then.
+    Rejoining {
+        deadline: Duration,
+        /// Its worker had ended well, and what it read is decided on.
+        empty_handed: bool,
+    },
     /// Its agent is there and was last heard then.
     Running { heard: Duration },
     /// The worker ended well, the agent stages its output.
@@ -24,6 +32,8 @@ pub(super) enum State {
         deadline: Duration,
         /// How often it was asked.
         asked: u32,
+        /// It was started before the application master was, and what it holds is not known.
+        unseen: bool,
     },
     /// The output is staged. `lingers`: the container is still there; when to ask it to end, and how often it was asked.
     Done { lingers: Option<(Duration, u32)> },
@@ -32,18 +42,37 @@ pub(super) enum State {
 }
 
 impl State {
+    /// The attempt may still come to a good end.
+    pub(super) fn is_live(&self) -> bool {
+        match self {
+            Self::Asked
+            | Self::Launched { .. }
+            | Self::Rejoining { .. }
+            | Self::Running { .. }
+            | Self::Staging { .. } => true,
+            Self::Waiting { .. } | Self::Ending { .. } | Self::Done { .. } | Self::Over => false,
+        }
+    }
+
     pub(super) fn has_container(&self) -> bool {
         match self {
-            Self::Starting { .. } | Self::Running { .. } | Self::Staging { .. } | Self::Ending { .. } => true,
+            Self::Ending { .. } => true,
             Self::Done { lingers } => lingers.is_some(),
-            Self::Waiting { .. } | Self::Over => false,
+            state => state.is_live(),
         }
+    }
+
+    /// Its worker may be fed units that the ledger does not know to be held.
+    pub(super) fn is_unseen(&self) -> bool {
+        matches!(self, Self::Rejoining { empty_handed: false, .. } | Self::Ending { unseen: true, .. })
     }
 
     pub(super) fn shown(&self) -> WorkerState {
         match self {
             Self::Waiting { .. } => WorkerState::Waiting,
-            Self::Starting { .. } => WorkerState::Starting,
+            Self::Asked => WorkerState::Asked,
+            Self::Launched { .. } => WorkerState::Launched,
+            Self::Rejoining { .. } => WorkerState::Rejoining,
             Self::Running { .. } => WorkerState::Running,
             Self::Staging { .. } => WorkerState::Staging,
             Self::Ending { .. } => WorkerState::Ending,
@@ -58,9 +87,13 @@ impl State {
 pub(super) struct Worker {
     pub(super) index: u32,
     /// Of the current attempt.
-    number: u32,
-    /// Of its first attempt in this run of the job.
-    pub(super) first_number: u32,
+    pub(super) number: u32,
+    /// That count.
+    pub(super) restarts: u32,
+    /// After ends that were the cluster's doing.
+    pub(super) free_restarts: u32,
+    /// How many of its attempts ran out of memory.
+    pub(super) memory_steps: u32,
     pub(super) state: State,
     /// The current attempt was told that there is no more.
     pub(super) end_given: bool,
@@ -68,24 +101,47 @@ pub(super) struct Worker {
     pub(super) done: u64,
     /// Why its last failed attempt failed.
     pub(super) failure: Option<String>,
+    /// The host whose splits are the current attempt's first choice.
+    pub(super) at: Option<u32>,
 }
 
 impl Worker {
     pub(super) fn new(index: u32, number: u32) -> Self {
-        let state = State::Waiting { until: Duration::ZERO };
-        Self { index, number, first_number: number, state, end_given: false, done: 0, failure: None }
+        Self {
+            index,
+            number,
+            restarts: 0,
+            free_restarts: 0,
+            memory_steps: 0,
+            state: State::Waiting { until: Duration::ZERO },
+            end_given: false,
+            done: 0,
+            failure: None,
+            at: None,
+        }
     }
 
     pub(super) fn attempt(&self) -> Attempt {
         Attempt { index: self.index, number: self.number }
     }
 
-    pub(super) fn restarts(&self) -> u32 {
-        self.number - self.first_number
+    /// The number of its last attempt, if all fail and none for free.
+    pub(super) fn last_number(&self, config: &Config) -> u32 {
+        self.number.saturating_add(config.max_restarts.saturating_sub(self.restarts))
+    }
+
+    /// An end has come; `free`: it does not count.
+    pub(super) fn is_exhausted(&self, config: &Config, free: bool) -> bool {
+        if free { self.free_restarts >= Config::FREE_RESTARTS } else { self.restarts >= config.max_restarts }
     }
 
     /// The next attempt, to be started at `until`.
-    pub(super) fn next(&mut self, until: Duration) {
+    pub(super) fn next(&mut self, until: Duration, free: bool) {
+        if free {
+            self.free_restarts += 1;
+        } else {
+            self.restarts += 1;
+        }
         self.number = self.number.saturating_add(1);
         self.state = State::Waiting { until };
         self.end_given = false;

@@ -1,172 +1,24 @@
 //! A small world around a scheduler: agents that feed bytes of made-up units, workers that read, acknowledge, exit, die or hang, an
-//! application master that is killed between any two actions and goes on from its records.
+//! application master that is killed between any two actions and goes on from its records, alone or with the agents that live on.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::too_many_lines, reason = "helpers of tests")]
 
+mod agent;
+mod masters;
+
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use forebay_scheduler::{
-    Ack, Action, Attempt, Begin, Config, EarlyExit, End, Event, Granted, Lease, LedgerRecord, OnRestart,
-    Position, Scheduler, Skip, Skipped, Story, Verdict,
+    Ack, Action, Attempt, ClusterEnd, Config, EarlyExit, End, Event, Lease, LedgerRecord, OnRestart,
+    Scheduler, Story, Verdict,
 };
 
-/// Lengths of the records of a unit: 0 to 3 records of 1 to 4 bytes.
-pub(crate) fn records(unit: u64) -> Vec<u64> {
-    (0..(unit * 7 + 3) % 4).map(|record| 1 + (unit + record * 3) % 4).collect()
-}
-
-pub(crate) fn bytes_of(unit: u64) -> u64 {
-    records(unit).iter().sum()
-}
-
-/// What a skip leaves out of a unit.
-fn skipped(unit: u64, skip: Skip) -> Skipped {
-    let lengths = records(unit);
-    match skip {
-        Skip::None => Skipped::default(),
-        Skip::Records(n) => {
-            let n = usize::try_from(n).unwrap_or(usize::MAX).min(lengths.len());
-            Skipped { bytes: lengths[..n].iter().sum(), records: n as u64 }
-        }
-        Skip::Bytes(n) => {
-            let mut end = 0;
-            let whole = lengths.iter().take_while(|&&length| {
-                end += length;
-                end <= n
-            });
-            Skipped { records: whole.count() as u64, bytes: n.min(bytes_of(unit)) }
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Worker {
-    Alive,
-    /// Ended, and the agent has not said so.
-    Exited(i32),
-    /// Ended, and the agent has said so or is gone.
-    Gone,
-}
-
-/// One attempt, from its container's start to whatever becomes of it.
-#[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is independent")]
-pub(crate) struct Agent {
-    pub(crate) attempt: Attempt,
-    pub(crate) container: bool,
-    pub(crate) asked_to_end: bool,
-    pub(crate) registered: bool,
-    pub(crate) hung: bool,
-    pub(crate) worker: Worker,
-    queue: VecDeque<Granted>,
-    pub(crate) granted: BTreeSet<u64>,
-    pub(crate) begins: Vec<Begin>,
-    /// Behind which byte of the stream each record ends.
-    record_ends: Vec<u64>,
-    /// What is left of the last unit begun.
-    rest: u64,
-    pub(crate) delivered: u64,
-    pub(crate) consumed: u64,
-    end: bool,
-    pub(crate) ack: Option<Ack>,
-    staging: bool,
-}
-
-impl Agent {
-    fn new(attempt: Attempt) -> Self {
-        Self {
-            attempt,
-            container: true,
-            asked_to_end: false,
-            registered: false,
-            hung: false,
-            worker: Worker::Alive,
-            queue: VecDeque::new(),
-            granted: BTreeSet::new(),
-            begins: Vec::new(),
-            record_ends: Vec::new(),
-            rest: 0,
-            delivered: 0,
-            consumed: 0,
-            end: false,
-            ack: None,
-            staging: false,
-        }
-    }
-
-    fn records_by(&self, bytes: u64) -> u64 {
-        self.record_ends.iter().filter(|&&end| end <= bytes).count() as u64
-    }
-
-    pub(crate) fn is_complete(&self) -> bool {
-        self.end && self.queue.is_empty() && self.rest == 0 && self.consumed == self.delivered
-    }
-
-    /// Writes up to `n` bytes; units without bytes in front of them begin too.
-    fn deliver(&mut self, mut n: u64) {
-        loop {
-            let now = n.min(self.rest);
-            (self.delivered, self.rest, n) = (self.delivered + now, self.rest - now, n - now);
-            if n == 0 || self.rest > 0 {
-                return;
-            }
-            let Some(Granted { unit, skip }) = self.queue.pop_front() else { return };
-            let skipped = skipped(unit, skip);
-            // Records are counted when they are whole.
-            self.begins.push(Begin {
-                unit,
-                bytes: self.delivered,
-                records: self.records_by(self.delivered),
-                skipped,
-            });
-            self.rest = bytes_of(unit) - skipped.bytes;
-            let mut end = 0;
-            for length in records(unit) {
-                end += length;
-                if end > skipped.bytes {
-                    self.record_ends.push(self.delivered + end - skipped.bytes);
-                }
-            }
-        }
-    }
-
-    pub(crate) fn position(&self) -> Position {
-        Position {
-            begins: self.begins.clone(),
-            delivered: self.delivered,
-            delivered_records: self.records_by(self.delivered),
-            consumed: self.consumed,
-            whole: self.rest == 0,
-            complete: self.is_complete(),
-            ack: self.ack,
-        }
-    }
-
-    pub(crate) fn journal(&self) -> Position {
-        Position::of_journal(self.begins.clone(), self.ack)
-    }
-
-    fn acked_bytes(&self) -> u64 {
-        match self.ack {
-            None | Some(Ack::Records(0)) => 0,
-            Some(Ack::Bytes(n)) => n,
-            Some(Ack::Records(n)) => self.record_ends[usize::try_from(n).unwrap() - 1],
-        }
-    }
-
-    /// The bytes of units in the first `bytes` of the stream.
-    fn stream(&self, bytes: u64) -> Vec<(u64, u64)> {
-        let ends = self.begins.iter().skip(1).map(|begin| begin.bytes).chain([self.delivered]);
-        let parts = self.begins.iter().zip(ends).flat_map(|(begin, end)| {
-            (begin.bytes..end.min(bytes)).map(|at| (begin.unit, begin.skipped.bytes + at - begin.bytes))
-        });
-        parts.collect()
-    }
-}
+use agent::{Agent, Word, Worker, bytes_of};
 
 /// What may happen next.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Op {
+    Launch,
     Register,
     Lease(usize),
     Deliver(u64),
@@ -200,9 +52,26 @@ pub(crate) enum Op {
         after: usize,
         workers: u32,
     },
+    /// The application master dies, its containers live on but for the `lost` (bits). A grant of so many units is `unheard`.
+    ReplaceMaster {
+        after: usize,
+        lost: u8,
+        unheard: usize,
+    },
+    Rejoin,
+    /// Comes back and says that it holds this unit, too.
+    Lie(u64),
+    /// It is found which containers are not there.
+    NotThere,
+    ClusterEnds {
+        what: ClusterEnd,
+        known: bool,
+    },
+    Shortage,
     CommitFails,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is independent")]
 pub(crate) struct World {
     pub(crate) config: Config,
     pub(crate) scheduler: Scheduler,
@@ -216,6 +85,12 @@ pub(crate) struct World {
     left_behind: BTreeSet<Attempt>,
     pub(crate) verdict: Option<Verdict>,
     pub(crate) told: Vec<String>,
+    /// All workers were there, so that units may be given.
+    gathered: bool,
+    /// The records before are of earlier runs of the job.
+    resumed_at: usize,
+    /// Some attempt was told to ask again.
+    waits: bool,
     last: Option<Event>,
     /// The application master dies after so many actions.
     dies_after: Option<usize>,
@@ -237,6 +112,9 @@ impl World {
             left_behind: BTreeSet::new(),
             verdict: None,
             told: Vec::new(),
+            gathered: false,
+            resumed_at: 0,
+            waits: false,
             last: None,
             dies_after: None,
         };
@@ -247,6 +125,7 @@ impl World {
     /// Says an event to the scheduler and does what it asks.
     pub(crate) fn tell(&mut self, event: Event) {
         self.last = Some(event.clone());
+        let is_end = matches!(event, Event::ContainerEnded { .. } | Event::Start);
         let actions = self.scheduler.handle(self.now, event);
         let over = self.verdict.is_some();
         assert!(!over || actions.is_empty(), "{actions:?} after the end");
@@ -259,8 +138,27 @@ impl World {
             assert!(self.verdict.is_none(), "{action:?} behind the last action");
             self.act(action);
         }
-        let units = self.scheduler.view().units;
+        let view = self.scheduler.view();
+        let units = view.units;
         assert_eq!(units.total, units.waiting + units.leased + units.fed + units.done, "no unit is lost");
+        assert!(view.workers.iter().all(|worker| worker.restarts <= self.config.max_restarts));
+        if is_end {
+            self.check_memory_steps();
+        }
+    }
+
+    fn check_memory_steps(&self) {
+        let mut steps: BTreeMap<u32, u32> = BTreeMap::new();
+        for record in &self.records {
+            if let LedgerRecord::Ended { attempt, memory: true, .. } = record {
+                *steps.entry(attempt.index).or_default() += 1;
+            }
+        }
+        for worker in self.scheduler.view().workers {
+            let index = worker.attempt.index;
+            let expected = steps.get(&index).copied().unwrap_or(0);
+            assert_eq!(self.scheduler.memory_steps(index), expected);
+        }
     }
 
     fn act(&mut self, action: Action) {
@@ -277,6 +175,7 @@ impl World {
                 );
             }
             Action::EndContainer(attempt, _) => self.agents.get_mut(&attempt).unwrap().asked_to_end = true,
+            Action::GangReady => self.gathered = true,
             Action::StageOutput(attempt) => self.agents.get_mut(&attempt).unwrap().staging = true,
             Action::DiscardOutput(attempt) => {
                 assert!(
@@ -297,7 +196,18 @@ impl World {
                 self.aborted = true;
                 self.staged.clear();
             }
-            Action::Finish(verdict) => self.verdict = Some(verdict),
+            Action::Finish(verdict) => {
+                let mut records = self.records[self.resumed_at..].iter();
+                let decided = records.find_map(|record| match record {
+                    LedgerRecord::Ending { verdict } => Some(verdict),
+                    _ => None,
+                });
+                assert!(
+                    decided.is_none_or(|decided| *decided == verdict),
+                    "{decided:?}, and then {verdict:?}"
+                );
+                self.verdict = Some(verdict);
+            }
             Action::Tell(story) => {
                 if let Story::LeftBehind { attempt } = story {
                     self.left_behind.insert(attempt);
@@ -345,6 +255,11 @@ impl World {
                 return self.tell(Event::CommitFailed { why: "HDFS went away".into() });
             }
             Op::KillMaster { after, workers } => return self.kill_master(who, after, workers),
+            Op::ReplaceMaster { after, lost, unheard } => {
+                return self.replace_master(who, after, lost, unheard);
+            }
+            Op::NotThere => return self.not_there(),
+            Op::Shortage => return self.tell(Event::Shortage { why: "the queue is full".into() }),
             _ => {}
         }
         let Some(attempt) = self.pick(who) else { return };
@@ -353,14 +268,29 @@ impl World {
 
     pub(crate) fn of_agent(&mut self, attempt: Attempt, op: Op) {
         let agent = self.agents.get_mut(&attempt).unwrap();
-        let speaks = agent.registered && !agent.hung && agent.container;
+        let speaks = agent.registered && !agent.hung && agent.container && agent.back;
         let feeds = speaks && agent.worker == Worker::Alive;
         match op {
-            Op::Register if !agent.hung && !agent.registered => {
-                agent.registered = true;
-                self.tell(Event::Registered(attempt));
+            Op::Launch if !agent.launched => {
+                agent.launched = true;
+                self.tell(Event::Launched(attempt));
             }
-            Op::Lease(max) if feeds && !agent.end => match self.scheduler.lease(self.now, attempt, max) {
+            // Said again while others are waited for.
+            Op::Register
+                if agent.launched && !agent.hung && (!agent.registered || agent.back && !self.gathered) =>
+            {
+                (agent.registered, agent.back) = (true, true);
+                self.tell(Event::Registered(attempt));
+                self.obey(attempt);
+            }
+            Op::Rejoin if agent.registered && !agent.back && !agent.hung && agent.container => {
+                self.rejoin(attempt, None);
+            }
+            Op::Lie(unit) if agent.registered && !agent.back && !agent.hung && agent.container => {
+                self.rejoin(attempt, Some(unit));
+            }
+            Op::Lease(max) if feeds && !agent.end => match self.scheduler.lease(self.now, attempt, max, None)
+            {
                 Lease::Granted(granted) => {
                     for grant in &granted {
                         let holder = self.agents.values().find(|other| {
@@ -370,11 +300,14 @@ impl World {
                         });
                         assert!(holder.is_none(), "{grant:?} goes to {attempt} while {holder:?} has it");
                     }
+                    assert!(self.gathered || self.config.gang.is_none(), "{granted:?} before all are there");
                     let agent = self.agents.get_mut(&attempt).unwrap();
                     agent.granted.extend(granted.iter().map(|grant| grant.unit));
+                    agent.grants.extend(&granted);
                     agent.queue.extend(granted);
                 }
                 Lease::EndOfInput => agent.end = true,
+                Lease::Wait => self.waits = true,
                 Lease::Refused(_) => agent.worker = Worker::Exited(143),
             },
             Op::Feed { max, deliver, consume } => {
@@ -416,13 +349,13 @@ impl World {
             }
             Op::SayExit if speaks => {
                 if let Worker::Exited(status) = agent.worker {
-                    agent.worker = Worker::Gone;
+                    (agent.worker, agent.said) = (Worker::Gone, Some(Word::Exited(status)));
                     let position = agent.position();
                     self.tell(Event::Exited { attempt, status, position });
                 }
             }
             Op::Fail if feeds => {
-                agent.worker = Worker::Gone;
+                (agent.worker, agent.said) = (Worker::Gone, Some(Word::Failed));
                 let position = agent.position();
                 self.tell(Event::Failed { attempt, why: "the feed failed".into(), position, fatal: false });
             }
@@ -433,6 +366,13 @@ impl World {
                 let position = known.then(|| agent.journal());
                 self.tell(Event::ContainerEnded { attempt, how: End::Signal(9), position });
             }
+            Op::ClusterEnds { what, known } => {
+                (agent.worker, agent.container) = (Worker::Gone, false);
+                let known = known || self.config.on_restart == OnRestart::FromAck;
+                let position = known.then(|| agent.journal());
+                let how = End::Cluster { what, why: "its words".into() };
+                self.tell(Event::ContainerEnded { attempt, how, position });
+            }
             Op::Hang => agent.hung = true,
             Op::Staged if speaks && agent.staging => {
                 agent.staging = false;
@@ -440,7 +380,7 @@ impl World {
                 self.tell(Event::Staged { attempt });
             }
             Op::StageFailed if speaks && agent.staging => {
-                agent.staging = false;
+                (agent.staging, agent.said) = (false, Some(Word::StageFailed));
                 self.tell(Event::StageFailed { attempt, why: "no space".into() });
             }
             Op::ContainerEnds
@@ -455,50 +395,6 @@ impl World {
         }
     }
 
-    /// The application master dies amid the actions that an event asks for, and all agents with it.
-    fn kill_master(&mut self, who: usize, after: usize, workers: u32) {
-        self.dies_after = Some(after);
-        match self.pick(who) {
-            Some(attempt) if self.agents[&attempt].worker == Worker::Gone => {
-                self.of_agent(attempt, Op::Staged);
-            }
-            Some(attempt) if matches!(self.agents[&attempt].worker, Worker::Exited(_)) => {
-                self.of_agent(attempt, Op::SayExit);
-            }
-            Some(attempt) => self.of_agent(attempt, Op::KillAgent { known: true }),
-            None => self.tell(Event::Tick),
-        }
-        self.dies_after = None;
-        self.resume(workers);
-    }
-
-    /// Goes on from the records; whoever resumes a job has waited for what was left of its processes.
-    pub(crate) fn resume(&mut self, workers: u32) {
-        for agent in self.agents.values_mut() {
-            (agent.container, agent.worker) = (false, Worker::Gone);
-        }
-        let lines: Vec<_> =
-            self.records.iter().map(|record| serde_json::to_string(record).unwrap()).collect();
-        let records: Vec<LedgerRecord> =
-            lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(records, self.records);
-        self.config.workers = workers;
-        let left = self.agents.values().map(|agent| (agent.attempt, agent.journal()));
-        match Scheduler::resume(self.config.clone(), records, left) {
-            Ok(scheduler) => {
-                (self.scheduler, self.verdict, self.committing, self.last) = (scheduler, None, false, None);
-                self.tell(Event::Start);
-            }
-            Err(error) => {
-                let aborted =
-                    self.records.iter().any(|record| matches!(record, LedgerRecord::Aborted { .. }));
-                assert!(aborted, "{error}");
-                self.verdict = Some(Verdict::Failed { why: error.to_string() });
-                self.aborted = true;
-            }
-        }
-    }
-
     /// Lets everything go well from here on.
     pub(crate) fn run_to_the_end(&mut self) {
         for _ in 0..20_000 {
@@ -510,10 +406,14 @@ impl World {
                 self.tell(Event::Committed);
                 continue;
             }
+            self.not_there();
+            self.waits = false;
             let live: Vec<_> =
                 self.agents.values().filter(|agent| agent.container).map(|agent| agent.attempt).collect();
             for attempt in live {
                 for op in [
+                    Op::Launch,
+                    Op::Rejoin,
                     Op::Register,
                     Op::Lease(2),
                     Op::Deliver(50),
@@ -532,7 +432,10 @@ impl World {
                 }
             }
             let quiet = !self.agents.values().any(|agent| agent.container && !agent.hung);
-            if quiet || self.scheduler.wake_at().is_some_and(|at| at <= self.now + Duration::from_secs(2)) {
+            if quiet
+                || self.waits
+                || self.scheduler.wake_at().is_some_and(|at| at <= self.now + Duration::from_secs(2))
+            {
                 self.step(0, Op::Wake);
             }
         }
