@@ -5,10 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
+use zeroize::Zeroize;
 
 const KEY: &str = "authorization";
 
-/// A job's token: 64 hexadecimal digits. It is shown nowhere, not even by `Debug`.
+/// A job's token: 64 hexadecimal digits. It is shown nowhere, not even by `Debug`, and wiped from memory with the value.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Token(String);
@@ -46,6 +47,12 @@ impl Token {
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token")
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 
