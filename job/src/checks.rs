@@ -29,6 +29,45 @@ fn conflict<T>(message: String) -> Result<T, JobError> {
     Err(JobError::Conflict(message))
 }
 
+/// Checks what a cluster can do and one machine cannot.
+pub(crate) fn on_one_machine(job: &Job, draft: &Draft) -> Result<(), JobError> {
+    if job.worker_gpus > 0 {
+        let name = draft.shown("worker-gpus");
+        return conflict(format!(
+            "{name} {}: workers are not placed on the GPUs of one machine, and two could get the same one; leave it at 0, \
+             or run the job on a cluster with 'forebay submit'",
+            job.worker_gpus
+        ));
+    }
+    let shipped = [
+        ("archives", job.archives.is_empty(), "unpack it, and give the folder with --files"),
+        ("cache-file", job.cache_files.is_empty(), "give a local copy with --files"),
+        (
+            "cache-archive",
+            job.cache_archives.is_empty(),
+            "unpack a local copy, and give the folder with --files",
+        ),
+    ];
+    for (name, is_empty, instead) in shipped {
+        if !is_empty {
+            let name = draft.shown(name);
+            return conflict(format!(
+                "{name} is for clusters: the NodeManagers bring such files to the workers, and here are none; {instead}, or \
+                 run the job on a cluster with 'forebay submit'"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What a cluster cannot read.
+pub(crate) fn on_this_machine(what: &str, path: &str) -> JobError {
+    JobError::Conflict(format!(
+        "the {what} {path} is on this machine, where a cluster's workers cannot reach it; put it on HDFS (a path without a \
+         scheme means the default file system), or run the job here with 'forebay run'"
+    ))
+}
+
 /// Settings that only streamed input has.
 fn input(job: &Job, draft: &Draft) -> Result<(), JobError> {
     if job.input_mode == InputMode::Stream {
@@ -135,7 +174,15 @@ fn folder(job: &Job) -> Result<(), JobError> {
     if job.output_mode == OutputMode::Upload {
         names.extend(job.outputs.iter().map(|output| (&*output.dir, format!("the output {}", output.path))));
     }
-    names.extend(job.files.iter().map(|file| (&*file.name, format!("the file {}", file.path))));
+    let linked = [
+        ("file", &job.files),
+        ("archive", &job.archives),
+        ("cached file", &job.cache_files),
+        ("cached archive", &job.cache_archives),
+    ];
+    for (what, files) in linked {
+        names.extend(files.iter().map(|file| (&*file.name, format!("the {what} {}", file.path))));
+    }
     for (i, (name, what)) in names.iter().enumerate() {
         for (other_name, other) in &names[i + 1..] {
             if Place::of(name).nests_with(&Place::of(other_name)) {

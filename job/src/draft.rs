@@ -62,6 +62,14 @@ impl Draft {
         Ok(job)
     }
 
+    /// The job, if it can be run on one machine. With it the settings, as their user would find them, that mean nothing there.
+    pub fn build_here(&self) -> Result<(Job, Vec<String>), JobError> {
+        let job = self.build()?;
+        checks::on_one_machine(&job, self)?;
+        let idle = |name: &&&str| find(name).is_some_and(Setting::is_for_clusters);
+        Ok((job, self.given.keys().filter(idle).map(|name| self.shown(name)).collect()))
+    }
+
     /// All values, each checked by itself.
     fn values(&self) -> Result<Job, JobError> {
         let mut job = Job::blank();

@@ -30,7 +30,7 @@ pub struct Job {
     pub worker_memory: Option<u64>,
     /// Cores of each worker, if said.
     pub worker_cores: Option<u32>,
-    /// GPUs of each worker: 0, until there is a placement.
+    /// GPUs of each worker; on one machine 0.
     pub worker_gpus: u32,
     /// In the order given, at least one.
     pub inputs: Vec<InputPath>,
@@ -70,8 +70,36 @@ pub struct Job {
     pub job_timeout: Option<Duration>,
     /// Where the job keeps its own files, if not at the usual place.
     pub job_dir: Option<String>,
+    /// The queue, if not the cluster's default.
+    pub queue: Option<String>,
+    /// Within the queue.
+    pub priority: Option<u32>,
+    /// Of the nodes to run on.
+    pub node_label: Option<String>,
+    /// Bytes of memory of the application master's container.
+    pub am_memory: u64,
+    /// Cores of the application master's container.
+    pub am_cores: u32,
+    /// How often the application master is started, if not as often as the cluster allows.
+    pub max_attempts: Option<u32>,
+    /// Local archives, unpacked in the workers' folders.
+    pub archives: Vec<LinkedFile>,
+    /// Files on HDFS, linked into the workers' folders.
+    pub cache_files: Vec<LinkedFile>,
+    /// Archives on HDFS, unpacked in the workers' folders.
+    pub cache_archives: Vec<LinkedFile>,
+    /// Of the application.
+    pub tags: Vec<String>,
+    /// How long to wait for all workers' containers.
+    pub wait_timeout: Duration,
+    /// Whether a worker that was out of memory gets more.
+    pub grow_memory: bool,
 }
 
+/// How long to wait for all workers' containers, unless said otherwise.
+const WAIT_TIMEOUT: Duration = Duration::from_mins(15);
+/// Memory of an application master's container, unless said otherwise.
+const AM_MEMORY: u64 = 256 << 20;
 /// How long HDFS may stay silent, unless said otherwise.
 const HDFS_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -104,6 +132,18 @@ impl Job {
             keep_folder: false,
             job_timeout: None,
             job_dir: None,
+            queue: None,
+            priority: None,
+            node_label: None,
+            am_memory: AM_MEMORY,
+            am_cores: 1,
+            max_attempts: None,
+            archives: Vec::new(),
+            cache_files: Vec::new(),
+            cache_archives: Vec::new(),
+            tags: Vec::new(),
+            wait_timeout: WAIT_TIMEOUT,
+            grow_memory: false,
         }
     }
 
@@ -145,11 +185,35 @@ impl Job {
         for output in &mut self.outputs {
             output.path = places::join(folder, &output.path);
         }
-        for file in &mut self.files {
+        for file in self.files.iter_mut().chain(&mut self.archives) {
             file.path = places::join(folder, &file.path);
         }
         self.job_dir = self.job_dir.map(|dir| places::join(folder, &dir));
         // Only now `out` and `/home/me/out` are known to be the same.
+        checks::outputs(&self)?;
+        Ok(self)
+    }
+
+    /// As [`Self::at`], for a cluster whose default file system is `hdfs://authority`: there paths without a scheme are on that
+    /// file system, relative ones below `home`, an absolute path of it. What is shipped is on this machine, seen from `folder`.
+    pub fn on_cluster(mut self, authority: &str, home: &str, folder: &str) -> Result<Self, JobError> {
+        let stored = |what: &str, path: &mut String| {
+            *path =
+                places::stored(authority, home, path).ok_or_else(|| checks::on_this_machine(what, path))?;
+            Ok(())
+        };
+        for input in &mut self.inputs {
+            stored("input", &mut input.path)?;
+        }
+        for output in &mut self.outputs {
+            stored("output", &mut output.path)?;
+        }
+        for file in self.cache_files.iter_mut().chain(&mut self.cache_archives) {
+            stored("cache file", &mut file.path)?;
+        }
+        for file in self.files.iter_mut().chain(&mut self.archives) {
+            file.path = places::join(folder, &file.path);
+        }
         checks::outputs(&self)?;
         Ok(self)
     }

@@ -30,7 +30,7 @@ pub struct Output {
     pub dir: String,
 }
 
-/// A local file or folder linked into the workers' folders.
+/// A file, folder or archive linked into the workers' folders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkedFile {
     /// Where it is.
@@ -77,19 +77,62 @@ impl Output {
     }
 }
 
+/// What NodeManagers unpack, by its name (`FSDownload.unpack`).
+const ARCHIVES: [&str; 5] = [".tar", ".tar.gz", ".tgz", ".zip", ".jar"];
+
+/// Where a linked file is.
+#[derive(Clone, Copy)]
+enum Kept {
+    Here,
+    OnHdfs,
+}
+
 impl LinkedFile {
     /// Reads one `--files`.
     pub(crate) fn read(text: &str) -> Result<Vec<Self>, String> {
-        split(text, false)?.into_iter().map(|item| Self::read_one(&item)).collect()
+        split(text, false)?.into_iter().map(|item| Self::read_one(&item, Kept::Here)).collect()
     }
 
-    fn read_one(item: &str) -> Result<Self, String> {
+    /// Reads one `--archives`.
+    pub(crate) fn read_archive(text: &str) -> Result<Vec<Self>, String> {
+        Self::read(text)?.into_iter().map(Self::packed).collect()
+    }
+
+    /// Reads one `--cache-file`.
+    pub(crate) fn read_stored(text: &str) -> Result<Vec<Self>, String> {
+        split(text, false)?.into_iter().map(|item| Self::read_one(&item, Kept::OnHdfs)).collect()
+    }
+
+    /// Reads one `--cache-archive`.
+    pub(crate) fn read_stored_archive(text: &str) -> Result<Vec<Self>, String> {
+        Self::read_stored(text)?.into_iter().map(Self::packed).collect()
+    }
+
+    /// NodeManagers go by the name, and would take another file for one that needs no unpacking.
+    fn packed(self) -> Result<Self, String> {
+        let name = base_name(&self.path).to_ascii_lowercase();
+        if ARCHIVES.iter().any(|suffix| name.ends_with(suffix)) {
+            return Ok(self);
+        }
+        let known = ARCHIVES.join(", ");
+        Err(format!("'{}' is no archive that YARN unpacks; its name must end in one of {known}", self.path))
+    }
+
+    fn read_one(item: &str, kept: Kept) -> Result<Self, String> {
         let (path, name) = tail(item, "");
         usable(path)?;
-        if let Some(scheme) = unknown_scheme(path, &[]) {
-            return Err(format!(
-                "{scheme}: is not known here; --files links local files, --input downloads others"
-            ));
+        match (kept, unknown_scheme(path, &[]), unknown_scheme(path, &["hdfs"])) {
+            (Kept::Here, Some(scheme), _) => {
+                return Err(format!(
+                    "{scheme}: is not known here; what is linked or shipped is a local path, --input downloads others"
+                ));
+            }
+            (Kept::OnHdfs, _, Some(scheme)) => {
+                return Err(format!(
+                    "{scheme}: is not known here; a cached file is on HDFS; --files ships local ones"
+                ));
+            }
+            _ => {}
         }
         let name = if item.contains('#') { name } else { base_name(path) };
         names::component("the name in the worker's folder", name)
@@ -244,5 +287,11 @@ mod tests {
         for bad in ["", "/", "..", "a/..", "a#", "a#x/y", "a#..", "hdfs:///a", "a,,b"] {
             assert!(file(bad).is_err(), "{bad}");
         }
+        assert_eq!(LinkedFile::read_archive("a/b.tar.gz#d,C.ZIP").unwrap()[1].name, "C.ZIP");
+        assert_eq!(LinkedFile::read_stored("hdfs://n:1/m.bin#m,rel/x").unwrap()[0].name, "m");
+        assert!(LinkedFile::read_stored_archive("hdfs:/m.tgz").is_ok());
+        assert!(LinkedFile::read_archive("a/b.gz").unwrap_err().contains(".tar.gz"));
+        assert!(LinkedFile::read_stored_archive("hdfs:/m.rar").is_err());
+        assert!(LinkedFile::read_stored("file:///m").unwrap_err().contains("--files"));
     }
 }

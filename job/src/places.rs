@@ -21,6 +21,33 @@ pub(crate) fn join(folder: &str, path: &str) -> String {
     format!("{}/{path}", folder.trim_end_matches('/'))
 }
 
+/// A path on HDFS as a full address: of `hdfs://authority` where it names no other, below `home` where it is relative. `None`
+/// for one of this machine.
+pub(crate) fn stored(authority: &str, home: &str, path: &str) -> Option<String> {
+    let (authority, path) = match scheme(path) {
+        Some(("file", _)) => return None,
+        Some(("hdfs", rest)) => match rest.strip_prefix("//") {
+            None => (authority, rest.to_owned()),
+            Some(rest) => match rest.split_at(rest.find('/').unwrap_or(rest.len())) {
+                ("", path) => (authority, path.to_owned()),
+                (authority, path) => (authority, path.to_owned()),
+            },
+        },
+        // Whoever opens it says that there is no such file system.
+        Some(_) => return Some(path.to_owned()),
+        None => (authority, join(home, path)),
+    };
+    let mut way = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(way.pop()),
+            part => way.push(part),
+        }
+    }
+    Some(format!("hdfs://{authority}/{}", way.join("/")))
+}
+
 /// A file system, and the names on the way to a place on it; as far as words tell.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Place<'a> {
@@ -65,6 +92,25 @@ impl<'a> Place<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn on_a_cluster_paths_are_on_its_file_system() {
+        for (path, wanted) in [
+            ("a/*.txt", Some("hdfs://n:1/user/me/a/*.txt")),
+            ("/a/{b,c}/", Some("hdfs://n:1/a/{b,c}")),
+            ("../you/./a", Some("hdfs://n:1/user/you/a")),
+            ("hdfs:///a", Some("hdfs://n:1/a")),
+            ("hdfs:/a/../../b", Some("hdfs://n:1/b")),
+            ("hdfs://other/a//b", Some("hdfs://other/a/b")),
+            ("hdfs://other", Some("hdfs://other/")),
+            ("a:b", Some("hdfs://n:1/user/me/a:b")),
+            ("s3://bucket/a", Some("s3://bucket/a")),
+            ("file:///a", None),
+            ("file:/a", None),
+        ] {
+            assert_eq!(stored("n:1", "/user/me", path).as_deref(), wanted, "{path}");
+        }
+    }
 
     #[test]
     fn places_are_compared_by_their_words() {

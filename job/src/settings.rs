@@ -10,7 +10,8 @@ use crate::values::{self, FormatName};
 
 pub(crate) use readers::Wrong;
 use readers::{
-    MOST, command, env, folder, gpus, many, memory, name, one, seconds, small, switch, unless, word,
+    MOST, am_memory, command, env, folder, label, many, memory, name, one, seconds, small, switch, tags,
+    unless, word,
 };
 
 /// What a setting takes.
@@ -54,6 +55,13 @@ pub struct Setting {
     pub(crate) write: fn(&Job) -> Vec<String>,
 }
 
+impl Setting {
+    /// Whether it says how a job runs on a cluster, and means nothing on one machine.
+    pub fn is_for_clusters(&self) -> bool {
+        self.heading == CLUSTER
+    }
+}
+
 /// The setting of this name.
 pub(crate) fn find(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name == name)
@@ -65,6 +73,7 @@ const RECORDS: &str = "Records (of streamed input)";
 const OUTPUT: &str = "Output";
 const WORKERS: &str = "Workers";
 const FAILURE: &str = "Failure";
+const CLUSTER: &str = "Cluster (of forebay submit)";
 
 /// All settings, in the order of help and files.
 pub static SETTINGS: &[Setting] = &[
@@ -109,7 +118,8 @@ pub static SETTINGS: &[Setting] = &[
         value_name: "SIZE",
         default: None,
         heading: WORKERS,
-        help: "Memory of each worker (512M, 1.5G; K M G T are 1024ⁿ)",
+        help: "Memory of each worker (512M, 1.5G; K M G T are 1024ⁿ). On a cluster 1G if nothing is said; there 128M are \
+               asked for in addition, for what feeds it",
         read: |job, texts| one(&mut job.worker_memory, texts, memory),
         write: |job| job.worker_memory.map(values::show_size).into_iter().collect(),
     },
@@ -129,8 +139,8 @@ pub static SETTINGS: &[Setting] = &[
         value_name: "N",
         default: Some("0"),
         heading: WORKERS,
-        help: "GPUs of each worker; more than 0 is refused as long as workers are not placed on GPUs",
-        read: |job, texts| one(&mut job.worker_gpus, texts, gpus),
+        help: "GPUs of each worker; on one machine more than 0 is refused, because workers are not placed on its GPUs",
+        read: |job, texts| one(&mut job.worker_gpus, texts, |text| small(text, 0, 10_000)),
         write: |job| unless(&0, &job.worker_gpus, u32::to_string),
     },
     Setting {
@@ -333,6 +343,134 @@ pub static SETTINGS: &[Setting] = &[
         help: "Where the job keeps its logs and its ledger. Default: ~/.forebay/jobs/<job id>",
         read: |job, texts| one(&mut job.job_dir, texts, folder),
         write: |job| job.job_dir.clone().into_iter().collect(),
+    },
+    Setting {
+        name: "queue",
+        kind: Kind::Text,
+        value_name: "QUEUE",
+        default: None,
+        heading: CLUSTER,
+        help: "The queue to submit to. Default: the cluster's",
+        read: |job, texts| one(&mut job.queue, texts, |text| name(text).map(Some)),
+        write: |job| job.queue.clone().into_iter().collect(),
+    },
+    Setting {
+        name: "priority",
+        kind: Kind::Number,
+        value_name: "N",
+        default: None,
+        heading: CLUSTER,
+        help: "The job's priority within its queue; higher is sooner",
+        read: |job, texts| {
+            one(&mut job.priority, texts, |text| small(text, 0, i32::MAX.unsigned_abs()).map(Some))
+        },
+        write: |job| job.priority.map(|priority| priority.to_string()).into_iter().collect(),
+    },
+    Setting {
+        name: "node-label",
+        kind: Kind::Text,
+        value_name: "LABEL",
+        default: None,
+        heading: CLUSTER,
+        help: "Run on nodes with this label only",
+        read: |job, texts| one(&mut job.node_label, texts, |text| label(text).map(Some)),
+        write: |job| job.node_label.clone().into_iter().collect(),
+    },
+    Setting {
+        name: "am-memory",
+        kind: Kind::Size,
+        value_name: "SIZE",
+        default: Some("256M"),
+        heading: CLUSTER,
+        help: "Memory of the application master's container",
+        read: |job, texts| one(&mut job.am_memory, texts, am_memory),
+        write: |job| unless(&Job::blank().am_memory, &job.am_memory, |bytes| values::show_size(*bytes)),
+    },
+    Setting {
+        name: "am-cores",
+        kind: Kind::Number,
+        value_name: "N",
+        default: Some("1"),
+        heading: CLUSTER,
+        help: "Cores of the application master's container",
+        read: |job, texts| one(&mut job.am_cores, texts, |text| small(text, 1, 10_000)),
+        write: |job| unless(&1, &job.am_cores, u32::to_string),
+    },
+    Setting {
+        name: "max-attempts",
+        kind: Kind::Number,
+        value_name: "N",
+        default: None,
+        heading: CLUSTER,
+        help: "How often the application master is started at most; the workers feed on meanwhile. Default: the \
+               cluster's limit",
+        read: |job, texts| one(&mut job.max_attempts, texts, |text| small(text, 1, 1000).map(Some)),
+        write: |job| job.max_attempts.map(|attempts| attempts.to_string()).into_iter().collect(),
+    },
+    Setting {
+        name: "archives",
+        kind: Kind::List,
+        value_name: "PATH[#NAME][,...]",
+        default: None,
+        heading: CLUSTER,
+        help: "Local archives (.tar, .tar.gz, .tgz, .zip, .jar) to ship, unpacked into a folder NAME (default: the \
+               archive's name) of each worker's folder; may be given several times",
+        read: |job, texts| many(&mut job.archives, texts, LinkedFile::read_archive),
+        write: |job| job.archives.iter().map(LinkedFile::write).collect(),
+    },
+    Setting {
+        name: "cache-file",
+        kind: Kind::List,
+        value_name: "HDFS[#NAME][,...]",
+        default: None,
+        heading: CLUSTER,
+        help: "Files on HDFS to link into each worker's folder; each node fetches them once. May be given several \
+               times",
+        read: |job, texts| many(&mut job.cache_files, texts, LinkedFile::read_stored),
+        write: |job| job.cache_files.iter().map(LinkedFile::write).collect(),
+    },
+    Setting {
+        name: "cache-archive",
+        kind: Kind::List,
+        value_name: "HDFS[#NAME][,...]",
+        default: None,
+        heading: CLUSTER,
+        help: "As --cache-file, unpacked into a folder as with --archives",
+        read: |job, texts| many(&mut job.cache_archives, texts, LinkedFile::read_stored_archive),
+        write: |job| job.cache_archives.iter().map(LinkedFile::write).collect(),
+    },
+    Setting {
+        name: "tags",
+        kind: Kind::List,
+        value_name: "TAG[,...]",
+        default: None,
+        heading: CLUSTER,
+        help: "Tags of the application, by which YARN's own tools can find it; 10 at most",
+        read: tags,
+        write: |job| job.tags.clone(),
+    },
+    Setting {
+        name: "wait-timeout",
+        kind: Kind::Text,
+        value_name: "TIME",
+        default: Some("15m"),
+        heading: CLUSTER,
+        help: "How long the application master waits until all workers have containers (90s, 15m, 2h, 1d); then the \
+               job fails and says what was missing",
+        read: |job, texts| one(&mut job.wait_timeout, texts, values::duration),
+        write: |job| {
+            unless(&Job::blank().wait_timeout, &job.wait_timeout, |time| values::show_duration(*time))
+        },
+    },
+    Setting {
+        name: "grow-memory",
+        kind: Kind::Switch,
+        value_name: "BOOL",
+        default: None,
+        heading: CLUSTER,
+        help: "Start a worker that was ended for using too much memory with more of it",
+        read: |job, texts| one(&mut job.grow_memory, texts, switch),
+        write: |job| unless(&false, &job.grow_memory, bool::to_string),
     },
 ];
 

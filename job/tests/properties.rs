@@ -81,10 +81,23 @@ fn settings() -> impl Strategy<Value = Vec<Given>> {
         one("job-timeout", "[1-9][0-9]{0,3}[smhd]"),
         one("job-dir", r"[/a-c. é\n]{1,8}"),
     );
-    (people, records, ends).prop_map(|(p, r, e)| {
+    let cluster = (
+        one("queue", "[a-z. ]{1,9}"),
+        one("priority", (0..100_u32).prop_map(|n| n.to_string())),
+        one("node-label", "[a-zA-Z0-9][a-z_-]{0,5}"),
+        one("am-memory", (64_u64 << 20..1 << 40).prop_map(|n| n.to_string())),
+        of(vec("[a-z ]{0,3}[a-z](,[a-z])?", 0..4).prop_map(|tags| ("tags", tags))),
+        of(vec("[a-c/]{1,3}x\\.(tgz|ZIP|tar\\.gz)(#[d-f,]{1,2})?", 0..2)
+            .prop_map(|paths| ("archives", paths))),
+        of(vec("(hdfs:/[a-c/]{0,3}|hdfs://n:1/|)g(#[h-j]{1,2})?", 0..2)
+            .prop_map(|paths| ("cache-file", paths))),
+        one("wait-timeout", "[1-9][0-9]{0,3}[smhd]"),
+        word("grow-memory", &["true", "false"]),
+    );
+    (people, records, ends, cluster).prop_map(|(p, r, e, c)| {
         vec![
             p.0, p.1, p.2, p.3, p.4, p.5, p.6, r.0, r.1, r.2, r.3, r.4, r.5, r.6, e.0, e.1, e.2, e.3, e.4,
-            e.5, e.6,
+            e.5, e.6, c.0, c.1, c.2, c.3, c.4, c.5, c.6, c.7, c.8,
         ]
     })
 }
@@ -109,6 +122,10 @@ proptest! {
         prop_assert_eq!(&Job::from_toml(&file).unwrap(), &job, "{}", file);
         let json = serde_json::to_string(&job).unwrap();
         prop_assert_eq!(&serde_json::from_str::<Job>(&json).unwrap(), &job);
+        if let Ok(job) = job.clone().on_cluster("n:1", "/user/a, b#c", "/home") {
+            prop_assert_eq!(&Job::from_toml(&job.to_toml()).unwrap(), &job);
+            prop_assert!(job.inputs.iter().all(|input| input.path.starts_with("hdfs://n:1/")));
+        }
         if let Ok(job) = job.at("/home/a, b#{c") {
             prop_assert_eq!(&Job::from_toml(&job.to_toml()).unwrap(), &job);
         }

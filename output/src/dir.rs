@@ -92,6 +92,14 @@ impl OutputDir {
         Ok(State::Open)
     }
 
+    /// Whether output may go there, as far as looking tells: [`OutputDir::begin`] decides.
+    pub async fn look(&self) -> Result<(), OutputError> {
+        if let Some(winner) = self.claimed_by().await? {
+            return Err(self.claimed(winner));
+        }
+        self.refuse_content(&[]).await
+    }
+
     async fn make_staging(&self) -> Result<(), OutputError> {
         // Apart: what is private must not make private what is above it.
         self.store.make_folder(TEMPORARY, false).await?;

@@ -72,11 +72,52 @@ pub(super) fn memory(text: &str) -> Result<Option<u64>, String> {
     }
 }
 
-pub(super) fn gpus(text: &str) -> Result<u32, String> {
-    match values::number(text, 0, u32::MAX.into())? {
-        0 => Ok(0),
-        _ => Err("workers are not placed on GPUs yet, and two could get the same one; leave it at 0".into()),
+/// The least memory in which an application master runs.
+const LEAST_AM_MEMORY: u64 = 64 << 20;
+
+pub(super) fn am_memory(text: &str) -> Result<u64, String> {
+    match values::fractional_size(text)? {
+        bytes if bytes < LEAST_AM_MEMORY => Err("an application master needs at least 64M".into()),
+        bytes => Ok(bytes),
     }
+}
+
+/// What YARN takes as a node label (`NodeLabelUtil.checkAndThrowLabelName`).
+pub(super) fn label(text: &str) -> Result<String, String> {
+    let named = text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if !named || text.len() > 255 {
+        return Err(
+            "a node label has letters, digits, - and _, and begins with a letter or digit; one label alone \
+                    can be asked for"
+                .into(),
+        );
+    }
+    Ok(text.to_owned())
+}
+
+/// What YARN takes of tags by default (`yarn.resourcemanager.application.max-tags` and `max-tag.length`).
+const MOST_TAGS: usize = 10;
+const LONGEST_TAG: usize = 100;
+
+fn some_tags(text: &str) -> Result<Vec<String>, String> {
+    let tag = |tag: &str| {
+        let tag = tag.trim();
+        match tag.len() {
+            1..=LONGEST_TAG if tag.bytes().all(|b| (b' '..=b'~').contains(&b)) => Ok(tag.to_owned()),
+            _ => Err(format!("a tag has 1 to {LONGEST_TAG} ASCII characters")),
+        }
+    };
+    text.split(',').map(tag).collect()
+}
+
+pub(super) fn tags(job: &mut Job, texts: &[String]) -> Result<(), Wrong> {
+    many(&mut job.tags, texts, some_tags)?;
+    if job.tags.len() > MOST_TAGS {
+        let why = format!("there are {} tags; YARN takes {MOST_TAGS} at most", job.tags.len());
+        return Err(Wrong { value: texts.join(","), why });
+    }
+    Ok(())
 }
 
 pub(super) fn variable(text: &str) -> Result<Vec<(String, String)>, String> {
