@@ -1,8 +1,11 @@
 //! The application master, asked with patience: a call that fails is made again, until it is answered or the attempt
-//! is over.
+//! is over. In a container of YARN's, it may be another one that answers ([`Link`]).
+
+mod link;
+mod place;
 
 use std::future::Future;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use forebay_protocol::{Agent, Bootstrap, v1};
@@ -10,22 +13,26 @@ use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Response, Status};
 
+pub(crate) use self::link::Link;
 use crate::error::Failure;
 use crate::over::{Cause, Over};
+use crate::standing::Standing;
 
-/// How long the AM may take to answer a first call.
+/// How long the AM of this machine may take to answer a first call.
 const REGISTRATION: Duration = Duration::from_secs(30);
 /// How long it may take to answer once.
 const ANSWER: Duration = Duration::from_secs(30);
 /// How long a last word may take.
 const LAST_WORD: Duration = Duration::from_secs(5);
+/// The same in a container: the AM may be one that is just being started.
+const LAST_WORD_FROM_AFAR: Duration = Duration::from_mins(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The AM, as one attempt sees it. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Am {
-    client: Agent,
+    pub(crate) link: Arc<Link>,
     pub(crate) attempt: v1::Attempt,
     pub(crate) over: Over,
     pub(crate) handle: Handle,
@@ -33,37 +40,64 @@ pub(crate) struct Am {
 
 impl Am {
     /// Connects, with patience.
-    pub(crate) fn connect(bootstrap: &Bootstrap, over: &Over, handle: &Handle) -> Result<Self, Cause> {
-        let (theirs, recalled) = (bootstrap.clone(), over.clone());
-        let client = wait(handle, async move {
-            let connected = timeout(REGISTRATION, connected(&theirs));
+    pub(crate) fn connect(
+        bootstrap: &Bootstrap,
+        standing: &Standing,
+        over: &Over,
+        handle: &Handle,
+    ) -> Result<Self, Cause> {
+        let link = Arc::new(Link::new(bootstrap, standing, handle));
+        let (theirs, recalled) = (Arc::clone(&link), over.clone());
+        wait(handle, async move {
             tokio::select! {
-                client = connected => client.map_err(|_| cannot_reach(&theirs)),
+                connected = theirs.renew(0) => connected,
                 () = recalled.wait() => Err(cause_of(&recalled)),
             }
         })??;
         let attempt = v1::Attempt { index: bootstrap.index, number: bootstrap.number };
-        Ok(Self { client, attempt, over: over.clone(), handle: handle.clone() })
+        Ok(Self { link, attempt, over: over.clone(), handle: handle.clone() })
     }
 
-    /// The first call, for which there is less time.
+    /// The first call. On this machine there is less time for it; in a container, the others may have to be waited for.
     pub(crate) fn register(&self) -> Result<v1::RegisterReply, Cause> {
-        let request = v1::RegisterRequest {
-            attempt: Some(self.attempt),
-            pid: std::process::id(),
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-        };
         let am = self.clone();
         wait(&self.handle, async move {
-            let registered = am.ask(|mut client| {
-                let request = request.clone();
-                async move { client.register(request).await }
-            });
-            match timeout(REGISTRATION, registered).await {
+            if am.link.is_remote() {
+                return am.registered().await;
+            }
+            match timeout(REGISTRATION, am.registered()).await {
                 Ok(reply) => reply,
                 Err(_) => Err(Cause::Failed(Failure::new("the application master does not answer"))),
             }
         })?
+    }
+
+    async fn registered(&self) -> Result<v1::RegisterReply, Cause> {
+        loop {
+            let (attempt, link) = (self.attempt, &self.link);
+            let reply = self.ask(|mut client| async move {
+                let (pid, host) = link::who();
+                let request = v1::RegisterRequest { attempt: Some(attempt), pid, host };
+                let reply = client.register(request).await?;
+                // Noted before anything else is done: another one must then hear of it.
+                link.registered(reply.get_ref())?;
+                Ok(reply)
+            });
+            let reply = reply.await?;
+            if !reply.wait {
+                return Ok(reply);
+            }
+            // It is held back for a while before it is answered so.
+            tokio::select! {
+                () = sleep(FIRST_PAUSE) => {}
+                () = self.over.wait() => return Err(cause_of(&self.over)),
+            }
+        }
+    }
+
+    /// Asks for up to `max` splits. What is granted is on record when this returns.
+    pub(crate) async fn lease(&self, max: u32) -> Result<v1::LeaseReply, Cause> {
+        self.ask(|_| self.link.lease(v1::LeaseRequest { attempt: Some(self.attempt), max })).await
     }
 
     /// Calls until there is an answer.
@@ -71,35 +105,47 @@ impl Am {
     where
         F: Future<Output = Result<Response<R>, Status>>,
     {
+        tokio::select! {
+            // The cause is looked at first: nothing is begun when it is over.
+            biased;
+            () = self.over.wait() => Err(cause_of(&self.over)),
+            answer = self.ask_on(call) => answer,
+        }
+    }
+
+    /// The same whether or not the attempt is over.
+    async fn ask_on<R, F>(&self, call: impl Fn(Agent) -> F) -> Result<R, Cause>
+    where
+        F: Future<Output = Result<Response<R>, Status>>,
+    {
         let mut pause = FIRST_PAUSE;
         loop {
-            if let Some(cause) = self.over.cause() {
-                return Err(cause.clone());
-            }
-            let answer = tokio::select! {
-                answer = timeout(ANSWER, call(self.client.clone())) => answer,
-                () = self.over.wait() => continue,
+            let Some((client, generation)) = self.link.client() else {
+                self.link.renew(0).await?;
+                continue;
             };
-            let status = match answer {
+            let status = match timeout(ANSWER, call(client)).await {
                 Ok(Ok(response)) => return Ok(response.into_inner()),
-                Ok(Err(status)) => status,
-                Err(_) => Status::deadline_exceeded("no answer"),
+                Ok(Err(status)) if is_clear(status.code()) => return Err(refused(&status)),
+                Ok(Err(status)) => {
+                    tracing::warn!(%status, "a call failed");
+                    Some(status)
+                }
+                // The connection lives, or it would have been given up before: it is the AM that takes long.
+                Err(_) => {
+                    tracing::warn!("a call is not answered");
+                    None
+                }
             };
-            if is_clear(status.code()) {
-                let refused =
-                    Failure::new(format!("the application master refuses a call: {}", status.message()));
-                return Err(Cause::Failed(refused));
+            if status.is_some() && self.link.is_remote() {
+                self.link.renew(generation).await?;
             }
-            tracing::warn!(%status, "a call failed");
-            tokio::select! {
-                () = sleep(pause) => {}
-                () = self.over.wait() => {}
-            }
+            sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// The same, waited for by a thread of ours.
+    /// The same as [`ask`](Self::ask), waited for by a thread of ours.
     pub(crate) fn ask_and_wait<R, F, C>(&self, call: C) -> Result<R, Cause>
     where
         R: Send + 'static,
@@ -108,6 +154,17 @@ impl Am {
     {
         let am = self.clone();
         wait(&self.handle, async move { am.ask(call).await })?
+    }
+
+    /// Says something once, to whoever may hear it in so short a time.
+    pub(crate) async fn mention<R>(
+        &self,
+        limit: Duration,
+        call: impl AsyncFnOnce(Agent) -> Result<Response<R>, Status>,
+    ) {
+        if let Some((client, _)) = self.link.client() {
+            let _ = timeout(limit, call(client)).await;
+        }
     }
 
     /// Gives the attempt up. Best effort, in bounded time: the AM also sees the agent's end.
@@ -119,10 +176,15 @@ impl Am {
             status: failure.status,
             position,
         };
-        let mut client = self.client.clone();
+        let am = self.clone();
+        let limit = if self.link.is_remote() { LAST_WORD_FROM_AFAR } else { LAST_WORD };
         let told = wait(&self.handle, async move {
-            match timeout(LAST_WORD, client.failed(request)).await {
-                Ok(answer) => answer.map(drop).map_err(|status| status.to_string()),
+            let telling = am.ask_on(|mut client| {
+                let request = request.clone();
+                async move { client.failed(request).await }
+            });
+            match timeout(limit, telling).await {
+                Ok(answer) => answer.map(drop).map_err(|cause| format!("{cause:?}")),
                 Err(_) => Err("no answer".into()),
             }
         });
@@ -132,23 +194,13 @@ impl Am {
     }
 }
 
-async fn connected(bootstrap: &Bootstrap) -> Agent {
-    loop {
-        match bootstrap.connect().await {
-            Ok(client) => return client,
-            Err(error) => tracing::warn!(%error, "not yet"),
-        }
-        sleep(FIRST_PAUSE * 2).await;
-    }
-}
-
-fn cannot_reach(bootstrap: &Bootstrap) -> Cause {
-    let socket = bootstrap.socket.display();
-    Cause::Failed(Failure::new(format!("cannot reach the application master at {socket}")))
-}
-
 fn cause_of(over: &Over) -> Cause {
     over.cause().cloned().unwrap_or(Cause::AmGone)
+}
+
+fn refused(status: &Status) -> Cause {
+    let why = format!("the application master refuses a call: {}", status.message());
+    Cause::Failed(Failure::new(why))
 }
 
 /// Whether asking again would bring the same answer.

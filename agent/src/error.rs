@@ -33,6 +33,11 @@ pub enum AgentError {
     /// Standard input does not say what to do.
     #[error("cannot read what to do from standard input: {0}; an agent is started by 'forebay run'")]
     Bootstrap(String),
+    /// The container's credentials do not say what to do.
+    #[error(
+        "cannot read what to do from the container's credentials: {0}; an agent of a container is started by 'forebay submit'"
+    )]
+    Credentials(String),
     /// Something of this machine.
     #[error("cannot {action} {}: {source}", path.display())]
     Local {

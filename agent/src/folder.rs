@@ -19,6 +19,8 @@ const LOCK_BUSY: Duration = Duration::from_secs(10);
 pub struct AttemptFolder {
     path: PathBuf,
     work: PathBuf,
+    /// Where the logs are, if not here.
+    logs: Option<PathBuf>,
 }
 
 impl AttemptFolder {
@@ -28,12 +30,33 @@ impl AttemptFolder {
         let worker = job_folder.join("workers").join(index.to_string());
         let path = worker.join(number.to_string());
         let work = if keeps_folder { worker.join("work") } else { path.join("work") };
-        Self { path, work }
+        Self { path, work, logs: None }
     }
 
     /// A folder whose working folder is not needed.
     pub(crate) fn at(path: &Path) -> Self {
-        Self { path: path.to_owned(), work: path.join("work") }
+        Self { path: path.to_owned(), work: path.join("work"), logs: None }
+    }
+
+    /// The same with its logs in another folder, which is there.
+    pub(crate) fn with_logs(self, logs: PathBuf) -> Self {
+        Self { logs: Some(logs), ..self }
+    }
+
+    /// The same with the working folder that all attempts of the worker share.
+    pub(crate) fn with_kept_work(self) -> Self {
+        let work = self.path.with_file_name("work");
+        Self { work, ..self }
+    }
+
+    fn logs(&self) -> &Path {
+        self.logs.as_deref().unwrap_or(&self.path)
+    }
+
+    /// Who may read the logs: their owner alone; in a folder of YARN's, also the NodeManager, which collects them and is of that
+    /// folder's group.
+    pub(crate) fn log_mode(&self) -> u32 {
+        if self.logs.is_some() { 0o640 } else { 0o600 }
     }
 
     /// The folder itself.
@@ -48,17 +71,17 @@ impl AttemptFolder {
 
     /// What the worker has written to standard output.
     pub fn stdout(&self) -> PathBuf {
-        self.path.join("stdout")
+        self.logs().join("stdout")
     }
 
     /// What the worker has written to standard error.
     pub fn stderr(&self) -> PathBuf {
-        self.path.join("stderr")
+        self.logs().join("stderr")
     }
 
     /// The agent's own log.
     pub fn log(&self) -> PathBuf {
-        self.path.join("agent.log")
+        self.logs().join("agent.log")
     }
 
     /// The FIFO for acknowledgements.
@@ -144,8 +167,8 @@ pub(crate) fn new_file(options: &mut OpenOptions) -> &mut OpenOptions {
 }
 
 /// A file that the worker writes to: what several processes write does not overwrite each other's.
-pub(crate) fn log_file(path: &Path) -> io::Result<File> {
-    new_file(OpenOptions::new().create(true).append(true)).open(path)
+pub(crate) fn log_file(path: &Path, mode: u32) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(mode).open(path)
 }
 
 /// Whether a text names an entry of a folder and nothing outside it.

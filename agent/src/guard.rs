@@ -15,18 +15,24 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::Duration;
 
 use forebay_feeder::{Stop, Worker, WorkerError};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
+use self::channel::{Become, NotStarted, Order, reason};
 pub(crate) use self::channel::{Channel, News};
-use self::channel::{NotStarted, Order, reason};
 pub(crate) use self::client::{Guard, Start};
 pub use self::exec::become_worker;
 use crate::acks::AckFifo;
 use crate::folder::{AttemptFolder, share};
+
+/// How long a worker may take to end when somebody else is about to kill all of us: a NodeManager waits 250 ms
+/// (`yarn.nodemanager.sleep-delay-before-sigkill.ms`), and what the worker has acknowledged is to be told before.
+const HURRY: Duration = Duration::from_millis(100);
 
 /// What a guard needs to know.
 #[derive(Debug)]
@@ -70,7 +76,7 @@ pub fn guard(args: &GuardArgs) -> i32 {
 /// Starts the worker and waits for its end, or the order to end it.
 fn guarded(command: &[OsString], agent: &Channel) -> io::Result<News> {
     heed_no_signals()?;
-    let Some((Order::Start, descriptors)) = agent.receive::<Order>()? else {
+    let Some((Order::Start { keeps_group }, descriptors)) = agent.receive::<Order>()? else {
         return Err(io::Error::other("the agent has gone before the worker was started"));
     };
     let mut descriptors = descriptors.into_iter();
@@ -79,24 +85,28 @@ fn guarded(command: &[OsString], agent: &Channel) -> io::Result<News> {
         Some(stdin) => stdin,
         None => std::fs::File::open("/dev/null")?.into(),
     };
-    let mut worker = match start(command, stdin)? {
+    let mut worker = match start(command, stdin, keeps_group)? {
         Ok(worker) => worker,
         Err(not_started) => return Ok(News::CannotStart(not_started)),
     };
-    let never = Stop::new()?;
+    let enough = Arc::new(Stop::new()?);
     let started = agent.send(&News::Started { pid: worker.id() }, &[worker.pidfd().as_fd()]);
-    if started.is_ok() {
-        watch(&worker, agent, &mut held)?;
+    if started.is_ok() && watch(&worker, agent, &mut held)? {
+        let enough = Arc::clone(&enough);
+        thread::Builder::new().name("forebay-hurry".into()).spawn(move || {
+            thread::sleep(HURRY);
+            enough.raise(1);
+        })?;
     }
     // Also after it has exited by itself: what it has left behind may still write to its files. Its input stays
     // open until all are gone.
-    let status = worker.end(Some(Signal::TERM), &never).map_err(io::Error::other)?;
+    let status = worker.end(Some(Signal::TERM), &enough).map_err(io::Error::other)?;
     drop(held);
     Ok(News::Exited { status: Worker::shell_status(status) })
 }
 
-/// Until the worker exits, or the agent wants it to, or dies.
-fn watch(worker: &Worker, agent: &Channel, held: &mut Option<OwnedFd>) -> io::Result<()> {
+/// Until the worker exits, or the agent wants it to, or dies. Gives whether it is to end within a moment.
+fn watch(worker: &Worker, agent: &Channel, held: &mut Option<OwnedFd>) -> io::Result<bool> {
     loop {
         let mut fds = [PollFd::new(&**worker.pidfd(), PollFlags::IN), PollFd::new(agent, PollFlags::IN)];
         match poll(&mut fds, None) {
@@ -108,17 +118,18 @@ fn watch(worker: &Worker, agent: &Channel, held: &mut Option<OwnedFd>) -> io::Re
         if told {
             match agent.receive::<Order>() {
                 Ok(Some((Order::CloseInput, _))) => *held = None,
-                Ok(Some((Order::Start, _))) => {}
-                Ok(Some((Order::End, _)) | None) | Err(_) => return Ok(()),
+                Ok(Some((Order::Start { .. }, _))) => {}
+                Ok(Some((Order::End { is_hurried }, _))) => return Ok(is_hurried),
+                Ok(None) | Err(_) => return Ok(false),
             }
         } else if exited {
-            return Ok(());
+            return Ok(false);
         }
     }
 }
 
 /// Starts the command through a process that binds its life to ours.
-fn start(command: &[OsString], stdin: OwnedFd) -> io::Result<Result<Worker, NotStarted>> {
+fn start(command: &[OsString], stdin: OwnedFd, keeps_group: bool) -> io::Result<Result<Worker, NotStarted>> {
     let (ours, theirs) = Channel::pair()?;
     let mut process = own_binary("guard");
     process.arg("--exec").arg(std::process::id().to_string()).arg("--").args(command);
@@ -131,7 +142,7 @@ fn start(command: &[OsString], stdin: OwnedFd) -> io::Result<Result<Worker, NotS
         }
         Err(error) => return Err(io::Error::other(error)),
     };
-    let answer = ours.send(&(), &[stdin.as_fd()]).and_then(|()| {
+    let answer = ours.send(&Become { keeps_group }, &[stdin.as_fd()]).and_then(|()| {
         drop(stdin);
         ours.receive::<NotStarted>()
     });

@@ -8,20 +8,16 @@ use forebay_protocol::v1;
 use forebay_protocol::v1::lease_reply::Reply;
 use tokio::sync::Notify;
 
+use crate::ahead::Ahead;
 use crate::am::Am;
 use crate::error::Failure;
 use crate::over::Cause;
 
-/// Splits waiting behind the one being fed, at first.
-const AHEAD: usize = 2;
-/// The same at most, when splits are so small that the feed is faster than the AM's answers.
-const MOST_AHEAD: usize = 64;
-
 /// Fetches leases until there are no more, or the attempt is over. `more` is notified when the feed has taken one, or
 /// waits for one.
-pub(crate) async fn keep_ahead(am: Am, queue: Arc<LeaseQueue>, more: Arc<Notify>) {
+pub(crate) async fn keep_ahead(am: Am, queue: Arc<LeaseQueue>, more: Arc<Notify>, ahead: Ahead) {
     let ended = tokio::select! {
-        ended = fetch(&am, &queue, &more) => ended,
+        ended = fetch(&am, &queue, &more, ahead) => ended,
         () = am.over.wait() => return,
     };
     match ended {
@@ -30,28 +26,28 @@ pub(crate) async fn keep_ahead(am: Am, queue: Arc<LeaseQueue>, more: Arc<Notify>
     }
 }
 
-async fn fetch(am: &Am, queue: &LeaseQueue, more: &Notify) -> Result<(), Cause> {
-    let (mut ahead, mut has_fed) = (AHEAD, false);
+async fn fetch(am: &Am, queue: &LeaseQueue, more: &Notify, mut ahead: Ahead) -> Result<(), Cause> {
+    let mut has_fed = false;
     // After the end of input was told: nothing is asked before all that was leased is delivered. Until then, splits
     // of others may come back.
     let mut at_end = false;
     loop {
         let (waiting, is_starved) = (queue.len(), queue.is_starved());
-        if waiting >= ahead || at_end && !is_starved {
+        if has_fed && is_starved && !at_end {
+            ahead.starved();
+        }
+        let max = ahead.wanted(waiting);
+        if max == 0 || at_end && !is_starved {
             more.notified().await;
             continue;
         }
-        if has_fed && is_starved && !at_end {
-            ahead = (ahead * 2).min(MOST_AHEAD);
-        }
-        let max = u32::try_from(ahead + 1 - waiting).unwrap_or(1);
-        let attempt = Some(am.attempt);
-        let reply =
-            am.ask(|mut client| async move { client.lease(v1::LeaseRequest { attempt, max }).await }).await?;
+        let reply = am.lease(max).await?;
+        ahead.told(reply.waiting);
         match reply.reply {
             Some(Reply::Leases(leases)) => {
                 at_end = false;
                 for split in leases.splits {
+                    ahead.leased(split.end.saturating_sub(split.start));
                     push(queue, split)?;
                 }
                 has_fed = true;

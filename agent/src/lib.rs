@@ -7,7 +7,10 @@
 //! worker has acknowledged ([`read_attempt`]).
 
 mod acks;
+mod ahead;
 mod am;
+mod attempt;
+mod bootstrap;
 mod download;
 mod environment;
 mod error;
@@ -16,18 +19,23 @@ mod folder;
 mod guard;
 mod heartbeat;
 mod journal;
+mod kept;
 mod leases;
 mod left;
+mod logs;
 mod over;
 mod prepare;
 mod relay;
 mod run;
 mod stage;
+mod standing;
 mod stream;
 mod told;
+mod usage;
 mod watch;
 mod worker;
 
+pub use bootstrap::BOOTSTRAP_SECRET;
 pub use error::AgentError;
 pub use folder::AttemptFolder;
 pub use guard::{GuardArgs, become_worker, guard};

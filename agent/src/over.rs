@@ -33,6 +33,8 @@ pub(crate) struct Over(Arc<State>);
 #[derive(Debug)]
 struct State {
     cause: OnceLock<Cause>,
+    /// The first signal, whatever the cause.
+    signal: OnceLock<i32>,
     /// For what waits in tokio.
     flag: watch::Sender<bool>,
     /// For what polls.
@@ -42,7 +44,8 @@ struct State {
 impl Over {
     pub(crate) fn new() -> io::Result<Self> {
         let stop = Arc::new(Stop::new()?);
-        Ok(Self(Arc::new(State { cause: OnceLock::new(), flag: watch::Sender::new(false), stop })))
+        let (cause, signal) = (OnceLock::new(), OnceLock::new());
+        Ok(Self(Arc::new(State { cause, signal, flag: watch::Sender::new(false), stop })))
     }
 
     /// The first cause counts.
@@ -58,6 +61,11 @@ impl Over {
         self.0.cause.get()
     }
 
+    /// The signal that has come, though something else may have ended the attempt before.
+    pub(crate) fn signal(&self) -> Option<i32> {
+        self.0.signal.get().copied()
+    }
+
     /// Is raised when it is over.
     pub(crate) fn stop(&self) -> &Arc<Stop> {
         &self.0.stop
@@ -69,8 +77,8 @@ impl Over {
         let _ = self.0.flag.subscribe().wait_for(|&over| over).await;
     }
 
-    /// From now on signals, and the end of standard input, end the attempt.
-    pub(crate) fn listen(&self) -> io::Result<()> {
+    /// From now on signals end the attempt, and, if it comes from the application master, the end of standard input.
+    pub(crate) fn listen(&self, also_to_input: bool) -> io::Result<()> {
         let signals = Stop::new()?;
         for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
             // In this order: who is woken by the second finds the cause set by the first.
@@ -79,21 +87,27 @@ impl Over {
         }
         let over = self.clone();
         thread::Builder::new().name("forebay-ends".into()).spawn(move || {
-            let cause = end(&signals);
+            let cause = end(&signals, also_to_input);
+            if let Cause::Signal(signal) = cause {
+                let _ = over.0.signal.set(signal);
+            }
             over.set(cause);
         })?;
         Ok(())
     }
 }
 
-fn end(signals: &Stop) -> Cause {
+fn end(signals: &Stop, also_to_input: bool) -> Cause {
     let mut stdin = io::stdin();
     loop {
         let input = stdin.as_fd().try_clone_to_owned();
         let Ok(input) = input else { return Cause::AmGone };
-        let mut fds = [PollFd::new(&input, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+        let mut fds = vec![PollFd::new(signals, PollFlags::IN)];
+        if also_to_input {
+            fds.push(PollFd::new(&input, PollFlags::IN));
+        }
         let _ = poll(&mut fds, None);
-        let is_readable = !fds[0].revents().is_empty();
+        let is_readable = fds.get(1).is_some_and(|input| !input.revents().is_empty());
         if let Some(signal) = signals.cause().and_then(|signal| i32::try_from(signal).ok()) {
             return Cause::Signal(signal);
         }

@@ -1,12 +1,13 @@
 //! What a worker finds in its folder when it starts.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use forebay_job::{Job, LinkedFile, OutputMode};
-use forebay_protocol::Bootstrap;
+use forebay_protocol::{Bootstrap, Container};
 
 use crate::error::Failure;
 use crate::folder::{AttemptFolder, is_entry, share, subfolder};
@@ -35,7 +36,12 @@ pub(crate) fn prepare(bootstrap: &Bootstrap, job: &Job, folder: &AttemptFolder) 
     let locks = [workers_lock(bootstrap), folder.lock()].map(|lock| share(&lock).map_err(failed(&lock)));
     let [job_lock, own_lock] = locks;
     folder.furnish().map_err(failed(folder.path()))?;
-    for file in &job.files {
+    let files = match &bootstrap.container {
+        None => job.files.clone(),
+        // What the job names is on its owner's host, and YARN has brought it here.
+        Some(container) => localized(container)?,
+    };
+    for file in &files {
         link(file, folder.work(), job.keep_folder)?;
     }
     if job.output_mode == OutputMode::Upload {
@@ -44,6 +50,21 @@ pub(crate) fn prepare(bootstrap: &Bootstrap, job: &Job, folder: &AttemptFolder) 
         }
     }
     Ok([job_lock?, own_lock?])
+}
+
+/// What YARN has put into the container's folder for the worker.
+fn localized(container: &Container) -> Result<Vec<LinkedFile>, Failure> {
+    let here = std::env::current_dir()
+        .map_err(|error| Failure::new(format!("cannot find the container's folder: {error}")))?;
+    let file = |name: &String| {
+        let path = here.join(name);
+        let path = path.into_os_string().into_string();
+        let not_text = |path: OsString| {
+            Failure::new(format!("the container's folder has a name that is no text: {}", path.display()))
+        };
+        Ok(LinkedFile { path: path.map_err(not_text)?, name: name.clone() })
+    };
+    container.links.iter().map(file).collect()
 }
 
 /// Links one of the job's files. What lies in a folder that was kept stays as the worker has left it.

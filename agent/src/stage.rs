@@ -65,7 +65,7 @@ impl Outputs {
     /// What becomes the worker's standard output, and what is to be done with it afterwards.
     pub(crate) fn stdout(&self, folder: &AttemptFolder) -> Result<(OwnedFd, Stdout), Cause> {
         let (OutputMode::Stream, Some((dir, _))) = (self.mode, self.dirs.first()) else {
-            let file = log_file(&folder.stdout()).map_err(|error| {
+            let file = log_file(&folder.stdout(), folder.log_mode()).map_err(|error| {
                 Failure::new(format!("cannot write {}: {error}", folder.stdout().display()))
             })?;
             return Ok((file.into(), Stdout::Log));

@@ -120,6 +120,7 @@ impl Told {
             activity: state.activity.into(),
             worker_pid: state.worker_pid,
             notes: state.notes.clone(),
+            ..v1::Progress::default()
         }
     }
 

@@ -10,6 +10,7 @@ use forebay_feeder::{Ended, LeaseQueue, Sink, Stop};
 use forebay_job::Job;
 use tokio::sync::Notify;
 
+use crate::ahead::Ahead;
 use crate::am::Am;
 use crate::error::Failure;
 use crate::feed::{self, Fed, Feed};
@@ -18,8 +19,7 @@ use crate::guard::{Guard, News, Start};
 use crate::journal::Journal;
 use crate::leases::keep_ahead;
 use crate::over::Cause;
-use crate::stream::Stream;
-use crate::told::Told;
+use crate::standing::Standing;
 use crate::watch::Watcher;
 
 /// How long a guard may take to start a worker, or to end one: its grace, and the dying after it.
@@ -48,10 +48,13 @@ pub(crate) struct Setting<'a> {
     pub(crate) lock: &'a std::path::Path,
     pub(crate) env: &'a [(String, String)],
     pub(crate) stdout: OwnedFd,
-    pub(crate) stream: &'a Stream,
-    pub(crate) told: &'a Told,
+    pub(crate) standing: &'a Standing,
     /// Where leases wait; `None`: the worker has no standard input.
     pub(crate) queue: Option<&'a Arc<LeaseQueue>>,
+    /// What the splits that are leased ahead are to last for.
+    pub(crate) lease_ahead: Duration,
+    /// How many workers share the input.
+    pub(crate) world_size: u32,
 }
 
 /// Runs the worker; gives its shell status. All its processes are gone when this returns, and all that it has told is
@@ -77,8 +80,7 @@ pub(crate) fn run(setting: Setting<'_>) -> Result<i32, Cause> {
 struct Running<'a> {
     am: &'a Am,
     job: &'a Job,
-    stream: &'a Stream,
-    told: &'a Told,
+    standing: &'a Standing,
     guard: Guard,
     watcher: Watcher,
     sender: Sender<Event>,
@@ -92,9 +94,11 @@ struct Running<'a> {
 
 impl<'a> Running<'a> {
     fn start(setting: Setting<'a>) -> std::io::Result<Self> {
-        let Setting { am, job, folder, lock, env, stdout, stream, told, queue } = setting;
+        let Setting { am, job, folder, lock, env, stdout, standing, queue, lease_ahead, world_size } =
+            setting;
+        let (stream, told) = (&standing.stream, &standing.told);
         let (sender, events) = channel();
-        let stderr = log_file(&folder.stderr())?;
+        let stderr = log_file(&folder.stderr(), folder.log_mode())?;
         let tail = File::open(folder.stderr())?;
         let (mut stdin, mut feed) = (None, None::<Box<dyn FnOnce(Arc<OwnedFd>) -> Feed + 'a>>);
         if let Some(queue) = queue {
@@ -105,7 +109,8 @@ impl<'a> Running<'a> {
             let more = Arc::new(Notify::new());
             let starved = Arc::clone(&more);
             queue.when_starved(move || starved.notify_one());
-            am.handle.spawn(keep_ahead(am.clone(), Arc::clone(queue), Arc::clone(&more)));
+            let ahead = Ahead::new(stream.meter(), lease_ahead, world_size);
+            am.handle.spawn(keep_ahead(am.clone(), Arc::clone(queue), Arc::clone(&more), ahead));
             feed = Some(Box::new(move |worker| Feed {
                 sink,
                 journal,
@@ -118,9 +123,10 @@ impl<'a> Running<'a> {
             }));
         }
         let stderr = stderr.into();
-        let guard = Guard::start(Start { folder, lock, command: &job.command, env, stdout, stderr, stdin })?;
+        let (command, keeps_group) = (&job.command, am.link.is_remote());
+        let guard = Guard::start(Start { folder, lock, command, env, stdout, stderr, stdin, keeps_group })?;
         let watcher = Watcher::start(folder, tail, guard.channel(), told.clone(), sender.clone())?;
-        Ok(Self { am, job, stream, told, guard, watcher, sender, events, feed, feeding: false, sink: None })
+        Ok(Self { am, job, standing, guard, watcher, sender, events, feed, feeding: false, sink: None })
     }
 
     /// Until all of the worker is gone; its status, if it is known.
@@ -138,7 +144,7 @@ impl<'a> Running<'a> {
                     if self.am.over.cause().is_none() {
                         deadline = None;
                     }
-                    self.told.runs(pid);
+                    self.standing.told.runs(pid);
                     self.start_feed(Arc::new(worker));
                 }
                 Ok(Event::Guard(News::CannotStart(why), _)) => {
@@ -154,7 +160,10 @@ impl<'a> Running<'a> {
                 Ok(Event::GuardGone(why)) => return self.without_guard(&why),
                 Ok(Event::Fed(fed)) => self.fed(fed),
                 Ok(Event::Over) => {
-                    self.guard.end_worker();
+                    // A container that gets a signal is killed right after it.
+                    let is_hurried = self.am.link.is_remote();
+                    self.guard
+                        .end_worker(is_hurried && matches!(self.am.over.cause(), Some(Cause::Signal(_))));
                     deadline = Some(Instant::now() + GUARD);
                 }
                 Err(_) => return self.without_guard("it does not answer"),
@@ -174,7 +183,7 @@ impl<'a> Running<'a> {
         self.feeding = false;
         match fed.result {
             Some(Ok(Ended::Complete)) => {
-                self.stream.complete();
+                self.standing.stream.complete();
                 self.guard.close_input();
                 // With this the worker sees the end of its input.
                 drop(fed.sink);
@@ -196,7 +205,7 @@ impl<'a> Running<'a> {
         let ended = Stop::new().map_err(|error| error.to_string());
         let ended = ended.and_then(|never| self.guard.end_all(&never).map_err(|error| error.to_string()));
         if let Err(error) = ended {
-            self.told.note(error);
+            self.standing.told.note(error);
         }
         None
     }
@@ -217,7 +226,7 @@ impl<'a> Running<'a> {
         }
         self.watcher.finish();
         if let Err(error) = self.guard.leave() {
-            self.told.note(error.to_string());
+            self.standing.told.note(error.to_string());
         }
     }
 }

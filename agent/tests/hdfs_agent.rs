@@ -10,6 +10,7 @@ use forebay_fixtures::{Hdfs, HdfsOptions};
 use forebay_output::{OutputDir, State};
 use forebay_protocol::v1;
 use forebay_store::{Address, Clusters};
+use support::container::Yarn;
 use support::{Played, Running, text, wait_until_gone};
 use tokio::runtime::Runtime;
 
@@ -83,4 +84,57 @@ fn input_and_output_on_hdfs() {
     let failed = am.script().failed.clone().unwrap();
     assert!(failed.reason.contains("/failing"), "{}", failed.reason);
     assert!(fs::exists(am.folder(0, 1).stderr()).unwrap());
+}
+
+#[test]
+fn a_container_finds_the_next_application_master_and_leaves_its_logs_on_hdfs() {
+    let hdfs = Hdfs::start(&HdfsOptions { block_size: 1 << 20, ..Default::default() }).unwrap();
+    let am = Played::sh("echo begun >&2; cat; echo failing >&2; exit 3", "");
+    let content = text(3_000_000);
+    let mut splits = splits(&hdfs, "/in/data", &content);
+    let rest = splits.split_off(1);
+    am.script().splits = splits.into();
+    am.script().holds_end = true;
+    let mut yarn = Yarn::new(&am);
+    yarn.history = format!("{}/user/u/.forebay/jobs/application_1_0001", hdfs.uri());
+    yarn.am_file = format!("{}/am.json", yarn.history);
+    yarn.conf_dir = Some(hdfs.conf_dir().to_owned());
+    let file = "/user/u/.forebay/jobs/application_1_0001/am.json";
+    let publish = |attempt, address: &str| {
+        hdfs.write(file, Yarn::am_json(attempt, address).into_bytes(), None).unwrap();
+    };
+    let first = yarn.master(1);
+    publish(1, &first.address);
+    let agent = yarn.start(0, 2, &first.address);
+    am.wait_for("the feed", |script| script.position.consumed > 0);
+    first.kill();
+    let second = yarn.master(2);
+    publish(2, &second.address);
+    am.wait_for("the agent to come back", |script| !script.rejoins.is_empty());
+    am.script().splits = rest.into();
+    am.script().holds_end = false;
+    assert_eq!(agent.status(), Some(0));
+    let exited = am.script().exited.clone().unwrap();
+    assert_eq!(exited.status, 3);
+    let logs = "/user/u/.forebay/jobs/application_1_0001/logs/0/2";
+    assert!(hdfs.read(&format!("{logs}/stdout")).unwrap() == content);
+    assert_eq!(&hdfs.read(&format!("{logs}/stderr")).unwrap()[..], b"begun\nfailing\n");
+    // As far as it was when the worker's end was told.
+    let log = fs::read(yarn.log(0, 2, "agent.log")).unwrap();
+    let kept = hdfs.read(&format!("{logs}/agent.log")).unwrap();
+    assert!(!kept.is_empty() && log.starts_with(&kept));
+    let notes = [&am.script().notes[..], &exited.progress.unwrap().notes].concat();
+    assert!(!notes.iter().any(|note| note.contains("history")), "{notes:?}");
+
+    // An HDFS that is away costs the logs, not the attempt.
+    let am = Played::sh("echo said; exit 4", "");
+    let mut yarn = Yarn::new(&am);
+    yarn.history = format!("{}/user/u/.forebay/jobs/application_1_0002", hdfs.uri());
+    yarn.conf_dir = Some(hdfs.conf_dir().to_owned());
+    hdfs.namenode().kill();
+    let master = yarn.master(1);
+    assert_eq!(yarn.start(0, 1, &master.address).status(), Some(0));
+    let exited = am.script().exited.clone().unwrap();
+    let notes = exited.progress.unwrap().notes;
+    assert!(exited.status == 4 && notes.iter().any(|note| note.contains("history")), "{notes:?}");
 }

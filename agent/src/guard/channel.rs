@@ -25,11 +25,17 @@ const MOST: usize = 2;
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Order {
     /// Start the worker. With two descriptors: its standard input, and what keeps that from ending.
-    Start,
+    Start {
+        /// The worker stays in the guard's process group.
+        keeps_group: bool,
+    },
     /// The worker may see the end of its input.
     CloseInput,
     /// End the worker and all it has started.
-    End,
+    End {
+        /// Within a moment: somebody else is about to kill all of us.
+        is_hurried: bool,
+    },
 }
 
 /// From the guard to its agent.
@@ -53,6 +59,13 @@ pub(crate) enum News {
         /// Why.
         reason: String,
     },
+}
+
+/// From the guard to what becomes the worker. With its standard input.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Become {
+    /// Stay in the guard's process group.
+    pub(crate) keeps_group: bool,
 }
 
 /// Why a command cannot be run.
@@ -158,19 +171,19 @@ mod tests {
     fn messages_stay_apart_and_bring_their_descriptors() {
         let (one, other) = Channel::pair().unwrap();
         let (read, write) = rustix::pipe::pipe().unwrap();
-        one.send(&Order::Start, &[read.as_fd(), write.as_fd()]).unwrap();
-        one.send(&Order::End, &[]).unwrap();
+        one.send(&Order::Start { keeps_group: true }, &[read.as_fd(), write.as_fd()]).unwrap();
+        one.send(&Order::End { is_hurried: false }, &[]).unwrap();
         drop((read, write));
         let (order, mut descriptors) = other.receive::<Order>().unwrap().unwrap();
-        assert_eq!((order, descriptors.len()), (Order::Start, 2));
+        assert_eq!((order, descriptors.len()), (Order::Start { keeps_group: true }, 2));
         File::from(descriptors.pop().unwrap()).write_all(b"through").unwrap();
         let mut text = String::new();
         File::from(descriptors.pop().unwrap()).read_to_string(&mut text).unwrap();
         assert_eq!(text, "through");
-        assert_eq!(other.receive::<Order>().unwrap().unwrap().0, Order::End);
+        assert_eq!(other.receive::<Order>().unwrap().unwrap().0, Order::End { is_hurried: false });
         drop(one);
         assert!(other.receive::<Order>().unwrap().is_none());
-        other.send(&Order::End, &[]).unwrap_err();
+        other.send(&Order::End { is_hurried: false }, &[]).unwrap_err();
     }
 
     #[test]

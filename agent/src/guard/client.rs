@@ -31,6 +31,8 @@ pub(crate) struct Start<'a> {
     pub(crate) stderr: OwnedFd,
     /// Standard input and what keeps it open; `None`: no input.
     pub(crate) stdin: Option<(OwnedFd, OwnedFd)>,
+    /// The worker stays in our process group.
+    pub(crate) keeps_group: bool,
 }
 
 impl Guard {
@@ -46,9 +48,10 @@ impl Guard {
         process.stdout(Stdio::from(start.stdout)).stderr(Stdio::from(start.stderr));
         let process = Worker::spawn(process).map_err(io::Error::other)?;
         let guard = Self { process, channel: Arc::new(channel) };
+        let order = Order::Start { keeps_group: start.keeps_group };
         match &start.stdin {
-            Some((read, held)) => guard.channel.send(&Order::Start, &[read.as_fd(), held.as_fd()])?,
-            None => guard.channel.send(&Order::Start, &[])?,
+            Some((read, held)) => guard.channel.send(&order, &[read.as_fd(), held.as_fd()])?,
+            None => guard.channel.send(&order, &[])?,
         }
         Ok(guard)
     }
@@ -64,9 +67,9 @@ impl Guard {
         let _ = self.channel.send(&Order::CloseInput, &[]);
     }
 
-    /// Has it end the worker.
-    pub(crate) fn end_worker(&self) {
-        let _ = self.channel.send(&Order::End, &[]);
+    /// Has it end the worker, with little time if somebody else is about to kill us all.
+    pub(crate) fn end_worker(&self, is_hurried: bool) {
+        let _ = self.channel.send(&Order::End { is_hurried }, &[]);
     }
 
     /// Ends the guard and all processes that are left, whatever state they are in.

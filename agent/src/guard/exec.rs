@@ -8,7 +8,7 @@ use std::process::Command;
 
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal, setpgid};
 
-use super::channel::{Channel, NotStarted, reason};
+use super::channel::{Become, Channel, NotStarted, reason};
 
 /// Becomes `command`, which then dies with the process `parent`. Comes back only when that is not possible, with the
 /// status to exit with.
@@ -31,10 +31,12 @@ fn become_it(channel: &Channel, parent: u32, command: &[OsString]) -> io::Result
     if getppid().map(|pid| pid.as_raw_nonzero().get().unsigned_abs()) != Some(parent) {
         return Err(io::Error::other("its guard has died"));
     }
-    // A worker that signals its group (`kill 0`) means its own processes.
-    setpgid(None::<Pid>, None::<Pid>)?;
-    let ((), mut descriptors) =
-        channel.receive::<()>()?.ok_or_else(|| io::Error::other("its guard has gone"))?;
+    let (Become { keeps_group }, mut descriptors) =
+        channel.receive()?.ok_or_else(|| io::Error::other("its guard has gone"))?;
+    if !keeps_group {
+        // A worker that signals its group (`kill 0`) means its own processes. In a container, the NodeManager means all.
+        setpgid(None::<Pid>, None::<Pid>)?;
+    }
     let stdin = descriptors.pop().ok_or_else(|| io::Error::other("its guard sent no input"))?;
     rustix::stdio::dup2_stdin(&stdin)?;
     drop(stdin);

@@ -1,9 +1,13 @@
 //! What the agent's tests share: an application master played by the test, over the real protocol and socket, and
 //! agents that are the real binary.
+//!
+//! On this machine it listens on a socket; for containers see [`container`].
 #![allow(dead_code, reason = "each test binary uses its part of this")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
-use std::collections::VecDeque;
+pub(crate) mod container;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
@@ -15,13 +19,14 @@ use std::time::{Duration, Instant};
 
 use forebay_agent::AttemptFolder;
 use forebay_protocol::v1::application_master_server::{ApplicationMaster, ApplicationMasterServer};
-use forebay_protocol::{Bootstrap, Token, v1};
+use forebay_protocol::{Bootstrap, ChannelEnd, Token, v1};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 use tokio::runtime::{Builder, Runtime};
+use tonic::codegen::BoxStream;
 use tonic::transport::Server;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 /// How long anything here may take before it counts as hanging.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -39,6 +44,24 @@ pub(crate) struct Script {
     pub(crate) refuses: Option<Status>,
     /// Wants the attempt to end.
     pub(crate) stop: Option<String>,
+    /// What a container's agent is told when it registers.
+    pub(crate) lease_ahead_ms: u32,
+    /// So many times it is told that the others are not there.
+    pub(crate) waits: usize,
+    /// Hears this call (`exited`, `staged`), and never answers.
+    pub(crate) silent_on: &'static str,
+    /// The pieces of logs to ask for, once.
+    pub(crate) log_asks: Vec<v1::LogWanted>,
+    pub(crate) logs: Vec<v1::LogData>,
+    /// Units granted, by worker, in order.
+    pub(crate) granted: Vec<(u32, u64)>,
+    /// With the attempt of the application that was told.
+    pub(crate) rejoins: Vec<(u32, v1::RejoinRequest)>,
+    /// How often a worker's end was told, and staged output.
+    pub(crate) ends: usize,
+    pub(crate) stages: usize,
+    /// Answers to heartbeats, by attempt of the application.
+    pub(crate) beats: BTreeMap<u32, usize>,
     pub(crate) registered: usize,
     pub(crate) lease_calls: usize,
     pub(crate) ends_told: usize,
@@ -59,15 +82,28 @@ pub(crate) struct Played {
     runtime: Runtime,
 }
 
-struct Service(Arc<Mutex<Script>>, Token);
+#[derive(Clone)]
+struct Service {
+    script: Arc<Mutex<Script>>,
+    token: Token,
+    /// Attempt of the application.
+    attempt: u32,
+}
 
 impl Service {
     fn hear<R>(&self, request: &Request<R>) -> Result<MutexGuard<'_, Script>, Status> {
-        if !self.1.is_in(request.metadata()) {
+        if !self.token.is_in(request.metadata()) {
             return Err(Status::unauthenticated("the token is missing"));
         }
-        let script = self.0.lock().unwrap();
+        let script = self.script.lock().unwrap();
         script.refuses.clone().map_or(Ok(script), Err)
+    }
+}
+
+/// An AM that says nothing any more waits for its end.
+async fn until_killed(is_silent: bool) {
+    if is_silent {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -83,12 +119,20 @@ impl ApplicationMaster for Service {
     ) -> Result<Response<v1::RegisterReply>, Status> {
         let mut script = self.hear(&request)?;
         script.registered += 1;
+        if script.waits > 0 {
+            script.waits -= 1;
+            let am_attempt = self.attempt;
+            return Ok(Response::new(v1::RegisterReply { wait: true, am_attempt, ..Default::default() }));
+        }
         Ok(Response::new(v1::RegisterReply {
             job: serde_json::to_vec(&script.job).unwrap(),
             world_size: 3,
             local_rank: 1,
             files: script.files.clone(),
             heartbeat_ms: 20,
+            wait: false,
+            lease_ahead_ms: script.lease_ahead_ms,
+            am_attempt: self.attempt,
         }))
     }
 
@@ -97,6 +141,8 @@ impl ApplicationMaster for Service {
         script.lease_calls += 1;
         let max = usize::try_from(request.get_ref().max).unwrap().min(script.splits.len());
         let splits: Vec<_> = script.splits.drain(..max).collect();
+        let index = request.get_ref().attempt.unwrap().index;
+        script.granted.extend(splits.iter().map(|split| (index, split.unit)));
         let reply = if splits.is_empty() && script.holds_end {
             v1::lease_reply::Reply::Wait(v1::Wait { ms: 10 })
         } else if splits.is_empty() {
@@ -105,7 +151,7 @@ impl ApplicationMaster for Service {
         } else {
             v1::lease_reply::Reply::Leases(v1::Leases { splits })
         };
-        Ok(Response::new(v1::LeaseReply { reply: Some(reply) }))
+        Ok(Response::new(v1::LeaseReply { reply: Some(reply), waiting: script.splits.len() as u64 }))
     }
 
     async fn heartbeat(
@@ -120,30 +166,80 @@ impl ApplicationMaster for Service {
         let progress = request.progress.unwrap();
         script.notes.extend(progress.notes.iter().cloned());
         script.progress = progress;
+        *script.beats.entry(self.attempt).or_default() += 1;
         Ok(Response::new(v1::HeartbeatReply { stop: stop(&script) }))
     }
 
     async fn exited(&self, request: Request<v1::ExitedRequest>) -> Result<Response<v1::ExitedReply>, Status> {
-        let mut script = self.hear(&request)?;
-        let request = request.into_inner();
-        let next = match stop(&script) {
-            None if request.status == 0 => v1::exited_reply::Next::Stage(v1::Stage {}),
-            other => v1::exited_reply::Next::Stop(other.unwrap_or_default()),
+        let (next, is_silent) = {
+            let mut script = self.hear(&request)?;
+            let request = request.into_inner();
+            let next = match stop(&script) {
+                None if request.status == 0 => v1::exited_reply::Next::Stage(v1::Stage {}),
+                other => v1::exited_reply::Next::Stop(other.unwrap_or_default()),
+            };
+            script.exited = Some(request);
+            script.ends += 1;
+            (next, script.silent_on == "exited")
         };
-        script.exited = Some(request);
+        until_killed(is_silent).await;
         Ok(Response::new(v1::ExitedReply { next: Some(next) }))
     }
 
     async fn staged(&self, request: Request<v1::StagedRequest>) -> Result<Response<v1::StagedReply>, Status> {
-        let mut script = self.hear(&request)?;
-        script.staged = Some(request.into_inner());
-        Ok(Response::new(v1::StagedReply { stop: stop(&script) }))
+        let (stop, is_silent) = {
+            let mut script = self.hear(&request)?;
+            script.staged = Some(request.into_inner());
+            script.stages += 1;
+            (stop(&script), script.silent_on == "staged")
+        };
+        until_killed(is_silent).await;
+        Ok(Response::new(v1::StagedReply { stop }))
     }
 
     async fn failed(&self, request: Request<v1::FailedRequest>) -> Result<Response<v1::FailedReply>, Status> {
         let mut script = self.hear(&request)?;
         script.failed = Some(request.into_inner());
         Ok(Response::new(v1::FailedReply {}))
+    }
+
+    async fn rejoin(&self, request: Request<v1::RejoinRequest>) -> Result<Response<v1::RejoinReply>, Status> {
+        let mut script = self.hear(&request)?;
+        let request = request.into_inner();
+        let reply = match stop(&script) {
+            Some(stop) => v1::rejoin_reply::Reply::Stop(stop),
+            None if request.exited == Some(0) => v1::rejoin_reply::Reply::Stage(v1::Stage {}),
+            None => v1::rejoin_reply::Reply::GoOn(v1::GoOn {}),
+        };
+        script.rejoins.push((self.attempt, request));
+        Ok(Response::new(v1::RejoinReply { reply: Some(reply), am_attempt: self.attempt }))
+    }
+
+    type LogsStream = BoxStream<v1::LogWanted>;
+
+    async fn logs(
+        &self,
+        request: Request<Streaming<v1::LogData>>,
+    ) -> Result<Response<Self::LogsStream>, Status> {
+        drop(self.hear(&request)?);
+        let (script, mut answers) = (Arc::clone(&self.script), request.into_inner());
+        let (asks, mut asked) = tokio::sync::mpsc::channel(1);
+        tokio::spawn(async move {
+            assert!(answers.message().await.unwrap().unwrap().attempt.is_some());
+            loop {
+                let next = script.lock().unwrap().log_asks.pop();
+                match next {
+                    Some(ask) => {
+                        asks.send(Ok(ask)).await.unwrap();
+                        let Ok(Some(answer)) = answers.message().await else { return };
+                        script.lock().unwrap().logs.push(answer);
+                    }
+                    None => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            }
+        });
+        let asked = futures_util::stream::poll_fn(move |context| asked.poll_recv(context));
+        Ok(Response::new(Box::pin(asked)))
     }
 }
 
@@ -168,13 +264,18 @@ impl Played {
     fn serve(&self) {
         let _context = self.runtime.enter();
         let listener = UnixListener::bind(self.socket()).unwrap();
-        let service = ApplicationMasterServer::new(Service(Arc::clone(&self.script), self.token.clone()))
-            .max_decoding_message_size(forebay_protocol::MAX_MESSAGE)
-            .max_encoding_message_size(forebay_protocol::MAX_MESSAGE);
+        let service = self.service(1);
         let incoming = futures_util::stream::unfold(listener, |listener| async {
             Some((listener.accept().await.map(|(stream, _)| stream), listener))
         });
         self.runtime.spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
+    }
+
+    fn service(&self, attempt: u32) -> ApplicationMasterServer<Service> {
+        let (script, token) = (Arc::clone(&self.script), self.token.clone());
+        ApplicationMasterServer::new(Service { script, token, attempt })
+            .max_decoding_message_size(forebay_protocol::MAX_MESSAGE)
+            .max_encoding_message_size(forebay_protocol::MAX_MESSAGE)
     }
 
     fn socket(&self) -> PathBuf {
@@ -224,12 +325,13 @@ impl Played {
     /// The same with variables of its environment.
     pub(crate) fn agent_with(&self, number: u32, env: &[(&str, &Path)]) -> Running {
         let bootstrap = Bootstrap {
-            socket: self.socket(),
+            channel: ChannelEnd::Socket { path: self.socket() },
             token: self.token.clone(),
             index: 0,
             number,
             job_id: "job_20200101_000000_abcd".into(),
             job_folder: self.room.path().to_owned(),
+            container: None,
         };
         let mut command = Command::new(forebay_tests::bin("forebay"));
         command.arg("agent").stdin(Stdio::piped()).env_remove("HADOOP_CONF_DIR").env_remove("FOREBAY_LOG");
