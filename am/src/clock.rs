@@ -20,6 +20,11 @@ impl Clock {
         Self { looked: Instant::now(), passed: Duration::ZERO }
     }
 
+    /// The clock of a job that began so long ago.
+    pub(crate) fn after(passed: Duration) -> Self {
+        Self { passed, ..Self::start() }
+    }
+
     /// The time now. To be looked at at least every [`LONGEST_STEP`].
     pub(crate) fn now(&mut self) -> Duration {
         let now = Instant::now();

@@ -1,10 +1,19 @@
 //! What the wire says, in the scheduler's words.
 
 use forebay_protocol::v1;
-use forebay_scheduler::{Ack, Attempt, Begin, Position, Skipped};
+use forebay_scheduler::{Ack, Attempt, Begin, Granted, Position, Skip, Skipped};
 
 pub(crate) fn attempt(message: v1::Attempt) -> Attempt {
     Attempt { index: message.index, number: message.number }
+}
+
+pub(crate) fn held(message: v1::Held) -> Granted {
+    let skip = match message.skip.and_then(|skip| skip.behind) {
+        None => Skip::None,
+        Some(v1::skip::Behind::Records(n)) => Skip::Records(n),
+        Some(v1::skip::Behind::Bytes(n)) => Skip::Bytes(n),
+    };
+    Granted { unit: message.unit, skip }
 }
 
 pub(crate) fn position(message: v1::Position) -> Position {

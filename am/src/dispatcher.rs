@@ -2,30 +2,33 @@
 //! the other; the scheduler decides, and what it decides is carried out in order.
 
 mod calls;
+mod late;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use forebay_feeder::Stop;
 use forebay_job::Job;
-use forebay_protocol::{Bootstrap, Token};
+use forebay_protocol::v1;
 use forebay_scheduler::{Action, Attempt, End, Event, Scheduler, UnitName, Verdict, View};
 use tokio::net::unix::pipe;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
+use tonic::Status;
 
+use self::late::Late;
 use crate::checkpoint::Checkpoint;
 use crate::clock::Clock;
-use crate::engine::LocalEngine;
+use crate::engine::{Engine, News};
 use crate::outputs::{Done, Task};
 use crate::plan::JobPlan;
 use crate::seen::AllSeen;
-use crate::service::Call;
-use crate::socket::Socket;
-use crate::state::{self, JobState, PartlyRead, Phase};
+use crate::service::{Answer, Call};
+use crate::state::{self, JobState, OnCluster, PartlyRead, Phase};
 use crate::story::{Happening, Teller};
 use crate::{AmError, JobFolder, id, journal};
 
@@ -37,6 +40,8 @@ const WRITE: Duration = Duration::from_secs(1);
 const DEAF: Duration = Duration::from_secs(5);
 /// How long what is staged may take to be removed after a second signal.
 const HURRIED: Duration = Duration::from_secs(2);
+/// Calls that share one write of the ledger, at most.
+const TOGETHER: usize = 256;
 /// How long agents may take to be gone when the application master gives up.
 const GIVING_UP: Duration = Duration::from_secs(30);
 
@@ -48,9 +53,7 @@ pub(crate) struct Dispatcher {
     pub(crate) scheduler: Scheduler,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) teller: Teller,
-    pub(crate) engine: LocalEngine,
-    pub(crate) socket: Socket,
-    pub(crate) token: Token,
+    pub(crate) engine: Engine,
     pub(crate) calls: mpsc::Receiver<Call>,
     pub(crate) tasks: mpsc::UnboundedSender<Task>,
     pub(crate) done: mpsc::UnboundedReceiver<Done>,
@@ -63,15 +66,82 @@ pub(crate) struct Dispatcher {
     pub(crate) status: i32,
     /// Events that came of carrying out actions.
     pub(crate) events: VecDeque<Event>,
+    /// What waits for the ledger's records.
+    pub(crate) effects: VecDeque<Effect>,
     pub(crate) verdict: Option<Verdict>,
     /// Tasks given to the outputs and not done.
     pub(crate) pending: usize,
+    pub(crate) manner: Manner,
+    /// Agents that have registered and wait for others.
+    pub(crate) waiting: Vec<Waiting>,
+    /// Reports that wait for a reason.
+    pub(crate) late: Vec<Late>,
+}
+
+/// What differs between jobs on this machine and on a cluster.
+#[derive(Debug)]
+pub(crate) struct Manner {
+    /// Which attempt of its application this application master is, from 1.
+    pub(crate) am_attempt: u32,
+    /// What agents are to hold ahead, in milliseconds of feeding; 0: as need is.
+    pub(crate) lease_ahead_ms: u32,
+    /// The ids of hosts by their names, where splits have places.
+    pub(crate) host_ids: HashMap<String, u32>,
+    /// What a cluster adds to the state.
+    pub(crate) cluster: Option<OnCluster>,
+    /// Where else the state is kept.
+    pub(crate) keeper: Option<watch::Sender<Bytes>>,
+    /// Where browsers see the state.
+    pub(crate) page: Option<watch::Sender<Arc<JobState>>>,
+    /// A signal ends this process, and leaves the job to the next application master.
+    pub(crate) leaves: bool,
+}
+
+impl Manner {
+    /// A job on this machine.
+    pub(crate) fn local() -> Self {
+        Self {
+            am_attempt: 1,
+            lease_ahead_ms: 0,
+            host_ids: HashMap::new(),
+            cluster: None,
+            keeper: None,
+            page: None,
+            leaves: false,
+        }
+    }
+
+    /// The state has changed.
+    pub(crate) fn keep(&self, state: &JobState, text: Vec<u8>) {
+        if let Some(keeper) = &self.keeper {
+            keeper.send_replace(text.into());
+        }
+        if let Some(page) = &self.page {
+            page.send_replace(Arc::new(state.clone()));
+        }
+    }
+}
+
+/// An agent that waits for the answer to its registration.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    request: v1::RegisterRequest,
+    answer: Answer<v1::RegisterReply>,
+    /// It is told something then.
+    until: Instant,
+}
+
+/// Something to be done once the ledger's records before it are durable.
+pub(crate) enum Effect {
+    Do(Action),
+    Answer(Box<dyn FnOnce() + Send>),
+    Lease(Option<v1::Attempt>, Answer<v1::LeaseReply>, Result<v1::LeaseReply, Status>),
 }
 
 /// What ended a wait.
 enum Woken {
     Signal,
-    Gone(Attempt, End),
+    News(News),
     Done(Done),
     Call(Box<Call>),
     Time,
@@ -83,7 +153,8 @@ impl Dispatcher {
     /// Runs the job to its end.
     pub(crate) async fn run(mut self) -> Result<(Verdict, JobState, i32), AmError> {
         let over = self.run_to_end().await;
-        if over.is_err() || self.engine.len() > 0 {
+        // Where another application master may go on, its agents are left alone.
+        if self.engine.is_local() && (over.is_err() || self.engine.len() > 0) {
             self.engine.kill_all();
             let deadline = Instant::now() + GIVING_UP;
             while self.engine.len() > 0 {
@@ -94,17 +165,19 @@ impl Dispatcher {
             }
         }
         let verdict = over?;
+        self.checkpoint.close().await;
+        let status = self.exit(&verdict);
         let state = self.state(Phase::Finished);
         state.write(&self.folder)?;
         self.folder.sync(&self.folder.state_file())?;
         self.teller.show(state.clone());
-        let status = if verdict == Verdict::Succeeded { 0 } else { self.status };
         Ok((verdict, state, status))
     }
 
     async fn run_to_end(&mut self) -> Result<Verdict, AmError> {
         let wake = listen(&self.stop)?;
         self.handle(Event::Start)?;
+        self.settle().await?;
         let mut show = Instant::now();
         let mut write = Instant::now();
         let mut signals = 0;
@@ -127,7 +200,7 @@ impl Dispatcher {
             let woken = tokio::select! {
                 biased;
                 () = raised(&wake) => Woken::Signal,
-                (attempt, how) = self.engine.next() => Woken::Gone(attempt, how),
+                news = self.engine.next() => Woken::News(news),
                 Some(done) = self.done.recv() => Woken::Done(done),
                 () = sleep_until(show) => Woken::Show,
                 () = until(due) => Woken::Time,
@@ -138,9 +211,16 @@ impl Dispatcher {
                     signals += 1;
                     self.signal(signals)?;
                 }
-                Woken::Gone(attempt, how) => self.gone(attempt, how)?,
+                Woken::News(news) => self.news(news)?,
                 Woken::Done(done) => self.done(done)?,
-                Woken::Call(call) => self.call(*call)?,
+                Woken::Call(call) => {
+                    self.call(*call)?;
+                    // Those that wait too share the ledger's next write.
+                    for _ in 1..TOGETHER {
+                        let Ok(call) = self.calls.try_recv() else { break };
+                        self.call(call)?;
+                    }
+                }
                 Woken::Time => self.handle(Event::Tick)?,
                 Woken::Show => {
                     let now = Instant::now();
@@ -148,10 +228,14 @@ impl Dispatcher {
                     let state = self.state(Phase::Running);
                     if now >= write {
                         write = now + WRITE;
-                        if let Err(error) = state.write(&self.folder) {
-                            self.teller.warn(error.to_string());
+                        match state.write(&self.folder) {
+                            Err(error) => self.teller.warn(error.to_string()),
+                            Ok(text) => self.manner.keep(&state, text),
                         }
                     }
+                    self.go_on_registering(false)?;
+                    self.take_up(None)?;
+                    self.engine.progress(share(state.fraction()));
                     self.teller.show(state);
                 }
                 Woken::Alone => {
@@ -159,11 +243,17 @@ impl Dispatcher {
                     return Err(AmError::System { action: "hear agents", source });
                 }
             }
+            self.settle().await?;
         }
     }
 
     /// The first signal stops the job, the next kills what is still there.
     fn signal(&mut self, signals: u32) -> Result<(), AmError> {
+        if self.manner.leaves {
+            return Err(AmError::Left {
+                why: format!("signal {} came", self.stop.cause().unwrap_or_default()),
+            });
+        }
         if signals == 1 {
             let number = self.stop.cause().unwrap_or_default();
             let why = format!("signal {number} came");
@@ -173,7 +263,37 @@ impl Dispatcher {
         Ok(())
     }
 
+    fn news(&mut self, news: News) -> Result<(), AmError> {
+        match news {
+            News::Launched { attempt, host } => {
+                if let Some(host) = host {
+                    self.seen.at(attempt, host);
+                }
+                self.handle(Event::Launched(attempt))
+            }
+            News::Gone { attempt, how } => self.gone(attempt, how),
+            News::Standing { wanted, running, waiting_for } => {
+                let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+                if let Some(cluster) = &mut self.manner.cluster {
+                    (cluster.wanted, cluster.running) = (count(wanted), count(running));
+                    cluster.waiting_for.clone_from(&waiting_for);
+                }
+                waiting_for.map_or(Ok(()), |why| self.handle(Event::Shortage { why }))
+            }
+            News::Note(note) => {
+                self.teller.warn(note);
+                Ok(())
+            }
+            News::Over(why) => Err(AmError::Left { why }),
+        }
+    }
+
     fn gone(&mut self, attempt: Attempt, how: End) -> Result<(), AmError> {
+        if !self.engine.is_local() {
+            let position = self.reported(attempt);
+            self.handle(Event::ContainerEnded { attempt, how, position })?;
+            return self.take_up(Some(attempt));
+        }
         let position = match journal::position(&self.folder, attempt) {
             Ok(position) => Some(position),
             Err(error) => {
@@ -204,16 +324,44 @@ impl Dispatcher {
         }
     }
 
-    /// Tells the scheduler of an event, and carries out what it decides.
+    /// Tells the scheduler of an event. What it decides is carried out by [`settle`](Self::settle).
     pub(crate) fn handle(&mut self, event: Event) -> Result<(), AmError> {
-        self.events.push_back(event);
-        while let Some(event) = self.events.pop_front() {
-            let now = self.clock.now();
-            for action in self.scheduler.handle(now, event) {
-                self.carry_out(action)?;
+        let now = self.clock.now();
+        for action in self.scheduler.handle(now, event) {
+            match action {
+                Action::Record(record) => self.checkpoint.push(&record)?,
+                action => self.effects.push_back(Effect::Do(action)),
             }
         }
         Ok(())
+    }
+
+    /// Gives an answer, once what it rests on is durable.
+    pub(crate) fn answer<T: Send + 'static>(&mut self, answer: Answer<T>, reply: Result<T, Status>) {
+        // Who does not wait for the answer any more is dead.
+        self.effects.push_back(Effect::Answer(Box::new(move || drop(answer.send(reply)))));
+    }
+
+    /// Makes the ledger's new records durable, with one write, and then does what follows from them.
+    async fn settle(&mut self) -> Result<(), AmError> {
+        loop {
+            self.checkpoint.sync().await?;
+            while let Some(effect) = self.effects.pop_front() {
+                match effect {
+                    Effect::Do(action) => self.carry_out(action)?,
+                    Effect::Answer(answer) => answer(),
+                    Effect::Lease(asked, answer, reply) => {
+                        if let Err(Ok(unheard)) = answer.send(reply) {
+                            self.keep_for_later(asked, unheard);
+                        }
+                    }
+                }
+            }
+            match self.events.pop_front() {
+                Some(event) => self.handle(event)?,
+                None => return Ok(()),
+            }
+        }
     }
 
     fn carry_out(&mut self, action: Action) -> Result<(), AmError> {
@@ -226,8 +374,9 @@ impl Dispatcher {
             }
             // The agent hears of it with the answer to its call.
             Action::StageOutput(_) => {}
+            Action::GangReady => self.go_on_registering(true)?,
             Action::DiscardOutput(attempt) => self.task(Task::Discard(attempt)),
-            Action::Record(record) => self.checkpoint.append(&record)?,
+            Action::Record(record) => self.checkpoint.push(&record)?,
             Action::Commit(attempts) => self.task(Task::Commit(attempts)),
             Action::Abort => self.task(Task::Abort),
             Action::Finish(verdict) => self.verdict = Some(verdict),
@@ -244,18 +393,14 @@ impl Dispatcher {
 
     fn start(&mut self, attempt: Attempt) {
         self.seen.start(attempt);
-        let bootstrap = Bootstrap {
-            socket: self.socket.path.clone(),
-            token: self.token.clone(),
-            index: attempt.index,
-            number: attempt.number,
-            job_id: self.plan.job_id().to_owned(),
-            job_folder: self.folder.path().to_owned(),
-        };
-        if let Err(error) = self.engine.start(&self.folder, attempt, &bootstrap) {
+        if let Err(error) = self.engine.start(attempt, self.scheduler.memory_steps(attempt.index)) {
             let how = End::Lost(format!("it could not be started: {error}"));
             self.events.push_back(Event::ContainerEnded { attempt, how, position: None });
         }
+    }
+
+    fn exit(&self, verdict: &Verdict) -> i32 {
+        if *verdict == Verdict::Succeeded { 0 } else { self.status }
     }
 
     /// The job as it stands.
@@ -281,6 +426,7 @@ impl Dispatcher {
                 Phase::Running if verdict.is_some() => Phase::Ending,
                 phase => phase,
             },
+            exit: verdict.as_ref().map(|verdict| self.exit(verdict)),
             verdict,
             input_mode: self.job.input_mode.to_string(),
             worker_memory: self.job.worker_memory,
@@ -302,6 +448,7 @@ impl Dispatcher {
                 .map(|partly| PartlyRead { split: name(partly.unit), byte: partly.byte })
                 .collect(),
             outputs: self.outputs.clone(),
+            cluster: self.manner.cluster.clone(),
         }
     }
 }
@@ -329,4 +476,10 @@ async fn until(time: Option<Instant>) {
         Some(time) => sleep_until(time).await,
         None => std::future::pending().await,
     }
+}
+
+/// For those who want no more precision.
+#[expect(clippy::cast_possible_truncation, reason = "a share from 0 to 1")]
+fn share(fraction: f64) -> f32 {
+    fraction as f32
 }

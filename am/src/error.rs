@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use forebay_feeder::PlanError;
 use forebay_scheduler::{ConfigError, ResumeError};
+use forebay_store::HdfsError;
 
 /// Why a job could not be begun, resumed, or looked at; or why its application master had to give up.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +73,9 @@ pub enum AmError {
     /// The job can be carried out by nobody.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Agents cannot be served.
+    #[error(transparent)]
+    Channel(#[from] forebay_protocol::TlsError),
     /// The job's ledger does not allow to go on.
     #[error("cannot resume: {0}")]
     Resume(#[from] ResumeError),
@@ -84,6 +88,36 @@ pub enum AmError {
     /// The outputs cannot be used.
     #[error("{0}")]
     Output(String),
+    /// Something with HDFS.
+    #[error(transparent)]
+    Hdfs(#[from] HdfsError),
+    /// Something with YARN.
+    #[error(transparent)]
+    Yarn(Box<forebay_hadoop::yarn::Error>),
+    /// The program was not started as YARN starts an application master.
+    #[error("this is no application master's container: {why}")]
+    NoContainer {
+        /// What is missing.
+        why: String,
+    },
+    /// This process is to end, and what it does is to be gone on with by another.
+    #[error("{why}")]
+    Left {
+        /// Why.
+        why: String,
+    },
+    /// YARN has started another attempt of this application master: everything is its by now.
+    #[error("attempt {by} of the application master has taken over")]
+    Superseded {
+        /// Which, from 1.
+        by: u32,
+    },
+}
+
+impl From<forebay_hadoop::yarn::Error> for AmError {
+    fn from(error: forebay_hadoop::yarn::Error) -> Self {
+        Self::Yarn(Box::new(error))
+    }
 }
 
 impl AmError {

@@ -13,18 +13,19 @@ use forebay_protocol::Token;
 use forebay_scheduler::{Config, Input, LedgerRecord, ResumeError, Scheduler, Verdict};
 use tokio::time::timeout;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, LocalCheckpoint};
 use crate::clock::Clock;
-use crate::dispatcher::{Dispatcher, listen, raised};
-use crate::engine::LocalEngine;
+use crate::dispatcher::{Dispatcher, Manner, listen, raised};
+use crate::engine::{Address, Engine, LocalEngine};
 use crate::folder::{Lock, private};
 use crate::outputs::Outputs;
 use crate::plan::JobPlan;
 use crate::seen::AllSeen;
+use crate::service::{self, Listening};
 use crate::socket::Socket;
 use crate::state::Phase;
 use crate::story::{Teller, Update};
-use crate::{AmError, JobFolder, JobState, id, journal, service};
+use crate::{AmError, JobFolder, JobState, id, journal};
 
 /// How long processes of an earlier run may take to be gone: a worker's time to clean up, and some more.
 const LEFTOVERS: Duration = Duration::from_mins(1);
@@ -79,7 +80,7 @@ impl Prepared {
         let mut job = Job::from_toml(&text)
             .map_err(|error| AmError::Malformed { path: file.clone(), why: error.to_string() })?;
         let plan = JobPlan::read(&folder, &job)?;
-        let records = Checkpoint::read(&folder)?;
+        let records = LocalCheckpoint::read(&folder)?;
         if let Some(workers) = workers.filter(|&workers| workers != job.workers) {
             job.workers = workers;
             JobFolder::write(&file, job.to_toml().as_bytes())?;
@@ -158,15 +159,16 @@ impl Prepared {
             let (folder, lock, note) = made?;
             (folder, lock, scheduler, note)
         };
-        let checkpoint = Checkpoint::open(&folder)?;
+        let checkpoint = Checkpoint::Local(LocalCheckpoint::open(&folder)?);
         let mut teller = Teller::new(&folder, watcher)?;
-        let engine = LocalEngine::new()?;
         let mut random = [0; 32];
         getrandom::fill(&mut random)
             .map_err(|error| AmError::System { action: "draw random numbers", source: error.into() })?;
         let token = Token::new(random);
         let mut socket = Socket::new(&folder)?;
-        let calls = service::serve(socket.listen()?, token.clone());
+        let calls = service::serve(Listening::Socket(socket.listen()?, token.clone()))?;
+        let address = Address { folder: folder.clone(), job: plan.job_id().to_owned(), socket, token };
+        let engine = Engine::Local(Box::new(LocalEngine::new(address)?));
         let addresses = outputs.addresses();
         let (tasks, done) = outputs.start();
         if let Some(note) = note {
@@ -180,8 +182,6 @@ impl Prepared {
             checkpoint,
             teller,
             engine,
-            socket,
-            token,
             calls,
             tasks,
             done,
@@ -192,8 +192,12 @@ impl Prepared {
             started: id::now(),
             status: 1,
             events: VecDeque::new(),
+            effects: VecDeque::new(),
             verdict: None,
             pending: 0,
+            manner: Manner::local(),
+            waiting: Vec::new(),
+            late: Vec::new(),
         };
         let state = dispatcher.state(Phase::Running);
         state.write(&dispatcher.folder)?;
@@ -204,7 +208,10 @@ impl Prepared {
 }
 
 /// Does what may take as long as HDFS takes to answer, unless a signal comes.
-async fn unless_stopped(stop: &Stop, work: impl Future<Output = Result<(), AmError>>) -> Result<(), AmError> {
+pub(crate) async fn unless_stopped(
+    stop: &Stop,
+    work: impl Future<Output = Result<(), AmError>>,
+) -> Result<(), AmError> {
     let wake = listen(stop)?;
     tokio::select! {
         biased;
@@ -245,7 +252,7 @@ fn begin(job: &Job, plan: &JobPlan) -> Result<(JobFolder, Lock, Option<String>),
     Ok((folder, lock, note))
 }
 
-fn config(job: &Job, plan: &JobPlan) -> Config {
+pub(crate) fn config(job: &Job, plan: &JobPlan) -> Config {
     let mut config = Config::new(plan.job_id(), job.workers, plan.units(), job.epochs);
     if let Some(bytes) = plan.file_bytes() {
         config.input = Input::Static { bytes };

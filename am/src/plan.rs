@@ -1,7 +1,8 @@
-//! The plan: inputs to files, kept in the job's folder so that a resumed job has the same splits.
+//! The plan: inputs to files, and where their splits lie, kept in the job's folder so that a resumed job has the same splits.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::Path;
 
 use forebay_feeder::{FileEntry, Hdfs, Input, Plan, PlanError, PlanOptions};
 use forebay_job::{InputMode, Job};
@@ -12,14 +13,15 @@ use forebay_split::{FileLen, Shard, SplitTable};
 use serde::{Deserialize, Serialize};
 
 use crate::folder::private;
+use crate::located::Located;
 use crate::{AmError, JobFolder};
 
-/// The version of `plan.json` that is written and read here.
-const VERSION: u32 = 1;
+/// The version of `plan.json` that is written here. Version 1, which does not say where splits lie, is read too.
+const VERSION: u32 = 2;
 
 /// The input of a job, file by file.
 #[derive(Debug)]
-pub(crate) struct JobPlan {
+pub struct JobPlan {
     kept: Kept,
     splits: SplitTable,
     by_file: bool,
@@ -34,6 +36,9 @@ struct Kept {
     /// Of the inputs.
     aliases: Vec<String>,
     files: Vec<KeptFile>,
+    /// Where units lie, where that was asked for.
+    #[serde(default, skip_serializing_if = "Located::is_empty")]
+    located: Located,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,9 +51,20 @@ struct KeptFile {
 
 impl JobPlan {
     /// Looks up the inputs of a job, which may take as long as HDFS takes to answer.
-    pub(crate) fn new(id: &str, job: &Job) -> Result<Self, AmError> {
+    pub fn new(id: &str, job: &Job) -> Result<Self, AmError> {
+        Self::plan(id, job, false)
+    }
+
+    /// As [`JobPlan::new`], and asks where the files on HDFS lie. Not to be called from async code.
+    pub fn located(id: &str, job: &Job) -> Result<Self, AmError> {
+        Self::plan(id, job, true)
+    }
+
+    fn plan(id: &str, job: &Job, locate: bool) -> Result<Self, AmError> {
+        let by_file = job.input_mode != InputMode::Stream;
         let mut aliases: Vec<String> = Vec::new();
         let mut files = Vec::new();
+        let mut located = Located::default();
         for inputs in job.inputs.chunk_by(|a, b| a.alias == b.alias) {
             let Some(name) = inputs.first().map(|input| &input.alias) else { continue };
             let known = aliases.iter().position(|alias| alias == name);
@@ -59,14 +75,17 @@ impl JobPlan {
             let inputs = inputs.iter().map(|input| Input::parse(input.path.as_ref()));
             let inputs: Vec<_> = inputs.collect::<Result<_, _>>().map_err(PlanError::from)?;
             // What is given as whole files may be of any format.
-            let format =
-                if job.input_mode == InputMode::Stream { job.record_format() } else { Format::Bytes };
+            let format = if by_file { Format::Bytes } else { job.record_format() };
             let options = PlanOptions { format, split_size: job.split_size, shard: Shard::WHOLE };
             let plan = Plan::new(&inputs, options, Hdfs::new(job.hdfs_timeout))?;
-            files.extend(plan.entries()?.into_iter().map(|file| KeptFile { alias, file }));
+            let entries = plan.entries()?;
+            if locate {
+                located.add(&plan, &entries, by_file)?;
+            }
+            files.extend(entries.into_iter().map(|file| KeptFile { alias, file }));
         }
         files.shrink_to_fit();
-        Ok(Self::of(Kept { version: VERSION, job: id.to_owned(), aliases, files }, job))
+        Ok(Self::of(Kept { version: VERSION, job: id.to_owned(), aliases, files, located }, job))
     }
 
     fn of(kept: Kept, job: &Job) -> Self {
@@ -76,6 +95,13 @@ impl JobPlan {
             .map(|KeptFile { file, .. }| FileLen { len: file.len, split_size: file.split_size });
         let splits = SplitTable::new(lens.collect());
         Self { kept, splits, by_file: job.input_mode != InputMode::Stream }
+    }
+
+    /// The same plan under another id, when that is known only later.
+    #[must_use]
+    pub fn with_job_id(mut self, id: &str) -> Self {
+        id.clone_into(&mut self.kept.job);
+        self
     }
 
     /// Keeps it in the job's folder.
@@ -90,47 +116,88 @@ impl JobPlan {
         folder.sync(&path)
     }
 
+    /// The content of `plan.json`.
+    pub fn to_json(&self) -> Result<Vec<u8>, AmError> {
+        serde_json::to_vec(&self.kept)
+            .map_err(|error| AmError::io("write", Path::new("plan.json"))(error.into()))
+    }
+
     /// The plan of a job that was begun.
     pub(crate) fn read(folder: &JobFolder, job: &Job) -> Result<Self, AmError> {
         let path = folder.plan_file();
         let file = File::open(&path).map_err(AmError::io("open", &path))?;
-        let malformed = |why: String| AmError::Malformed { path: path.clone(), why };
-        let kept: Kept =
-            serde_json::from_reader(BufReader::new(file)).map_err(|error| malformed(error.to_string()))?;
-        if kept.version != VERSION {
+        Self::from_json(BufReader::new(file), &path, job)
+    }
+
+    /// The plan that [`JobPlan::to_json`] wrote. `path` is for messages.
+    pub fn from_json(text: impl Read, path: &Path, job: &Job) -> Result<Self, AmError> {
+        let malformed = |why: String| AmError::Malformed { path: path.to_owned(), why };
+        let kept: Kept = serde_json::from_reader(text).map_err(|error| malformed(error.to_string()))?;
+        if !(1..=VERSION).contains(&kept.version) {
             return Err(malformed(format!(
-                "it has version {}, this program reads version {VERSION}",
+                "it has version {}, this program reads versions up to {VERSION}",
                 kept.version
             )));
         }
         if kept.files.iter().any(|file| file.alias >= kept.aliases.len()) {
             return Err(malformed("a file's alias is not there".to_owned()));
         }
-        Ok(Self::of(kept, job))
+        let plan = Self::of(kept, job);
+        plan.kept.located.check(plan.units()).map_err(malformed)?;
+        Ok(plan)
+    }
+
+    /// Where the units lie; empty where that was not asked for.
+    pub fn places(&self) -> &Located {
+        &self.kept.located
+    }
+
+    /// Bytes of each unit of an epoch, in order.
+    pub fn unit_bytes(&self) -> impl Iterator<Item = u64> + use<'_> {
+        let files: &[KeptFile] = if self.by_file { &self.kept.files } else { &[] };
+        let splits = if self.by_file { 0 } else { self.splits.len() };
+        let splits = (0..splits).filter_map(|at| self.splits.get(at));
+        files.iter().map(|file| file.file.len).chain(splits.map(|split| split.end - split.start))
+    }
+
+    /// The hosts with bytes of units that lie on them, the most first.
+    pub fn host_bytes(&self) -> Vec<(&str, u64)> {
+        let located = &self.kept.located;
+        let mut bytes = vec![0; located.hosts().len()];
+        for (hosts, len) in located.units().zip(self.unit_bytes()) {
+            for &host in hosts {
+                if let Some(bytes) = bytes.get_mut(host as usize) {
+                    *bytes += len;
+                }
+            }
+        }
+        let mut all: Vec<_> = located.hosts().iter().map(String::as_str).zip(bytes).collect();
+        all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+        all
     }
 
     /// The job's id.
-    pub(crate) fn job_id(&self) -> &str {
+    pub fn job_id(&self) -> &str {
         &self.kept.job
     }
 
     /// How many files there are.
-    pub(crate) fn files(&self) -> usize {
+    pub fn files(&self) -> usize {
         self.kept.files.len()
     }
 
     /// Bytes of all files.
-    pub(crate) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.kept.files.iter().map(|file| file.file.len).sum()
     }
 
     /// Units of an epoch: splits, or files where whole files are given.
-    pub(crate) fn units(&self) -> u64 {
+    pub fn units(&self) -> u64 {
         if self.by_file { self.kept.files.len() as u64 } else { self.splits.len() }
     }
 
     /// Whether whole files are given, and not splits.
-    pub(crate) fn is_by_file(&self) -> bool {
+    pub fn is_by_file(&self) -> bool {
         self.by_file
     }
 

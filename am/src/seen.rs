@@ -49,6 +49,20 @@ impl AllSeen {
         }
     }
 
+    /// Where an attempt's container is.
+    pub(crate) fn at(&mut self, attempt: Attempt, host: String) {
+        if let Some(seen) = self.workers.get_mut(&attempt.index).filter(|seen| seen.number == attempt.number)
+        {
+            seen.host = host;
+        }
+    }
+
+    /// Where an attempt runs, if that is known.
+    pub(crate) fn host(&self, attempt: Attempt) -> Option<&str> {
+        let seen = self.workers.get(&attempt.index).filter(|seen| seen.number == attempt.number)?;
+        Some(&*seen.host)
+    }
+
     /// Something came from this attempt's agent. `None`: the attempt is not a worker's last.
     pub(crate) fn hear(&mut self, now: Duration, attempt: Attempt) -> Option<&mut Seen> {
         let seen = self.workers.get_mut(&attempt.index).filter(|seen| seen.number == attempt.number)?;
@@ -134,6 +148,13 @@ impl AllSeen {
 }
 
 impl Seen {
+    /// What the agent calls its host. What the cluster calls it counts more.
+    pub(crate) fn host_is(&mut self, host: &str) {
+        if self.host.is_empty() {
+            host.clone_into(&mut self.host);
+        }
+    }
+
     fn bytes(&self) -> u64 {
         self.progress.figures.as_ref().map_or(0, |figures| figures.bytes)
     }

@@ -35,6 +35,9 @@ pub struct JobState {
     pub phase: Phase,
     /// How it ended.
     pub verdict: Option<Verdict>,
+    /// The exit status for whoever waits for the job, when there is a verdict.
+    #[serde(default)]
+    pub exit: Option<i32>,
     /// `stream`, `download` or `list`.
     pub input_mode: String,
     /// Bytes of memory that each worker is said to need.
@@ -69,6 +72,31 @@ pub struct JobState {
     pub partly_read_first: Vec<PartlyRead>,
     /// Where results appear.
     pub outputs: Vec<String>,
+    /// What is to be said of a job on a cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<OnCluster>,
+}
+
+/// What is to be said of a job on a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnCluster {
+    /// The application's id.
+    pub application: String,
+    /// The queue that it is in.
+    pub queue: String,
+    /// The application master's attempt, from 1.
+    pub attempt: u32,
+    /// Where the application master's page is.
+    pub tracking_url: String,
+    /// The job's folder on HDFS.
+    pub history: String,
+    /// Containers asked for and not given yet.
+    pub wanted: u32,
+    /// Containers given and not gone.
+    pub running: u32,
+    /// Why containers are not given, as far as the cluster tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
 }
 
 /// How far a job is.
@@ -217,11 +245,12 @@ impl JobState {
         Ok((condition, state))
     }
 
-    /// Replaces the file.
-    pub(crate) fn write(&self, folder: &JobFolder) -> Result<(), AmError> {
+    /// Replaces the file, and returns its content.
+    pub(crate) fn write(&self, folder: &JobFolder) -> Result<Vec<u8>, AmError> {
         let path = folder.state_file();
         let text = serde_json::to_vec(self).map_err(|error| AmError::io("write", &path)(error.into()))?;
-        JobFolder::write(&path, &text)
+        JobFolder::write(&path, &text)?;
+        Ok(text)
     }
 
     /// Planned bytes that were fed, from 0 to 1; where whole files are given, files that are done.

@@ -4,19 +4,21 @@
 //! agent asks the kernel to be ended when the *thread* that started it ends. What a killed agent leaves behind is adopted
 //! here (this process is a child subreaper), gets time to end by itself, and is killed then.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use forebay_feeder::descendants;
-use forebay_protocol::Bootstrap;
+use forebay_protocol::{Bootstrap, ChannelEnd, Token};
 use forebay_scheduler::{Attempt, End};
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, wait};
 use tokio::signal::unix::{self, SignalKind};
 use tokio::time::{Instant, sleep_until};
 
+use super::News;
+use crate::socket::Socket;
 use crate::{AmError, JobFolder};
 
 /// From asking an agent to end, over the protocol, until it is told that nobody is there any more.
@@ -28,9 +30,21 @@ const LEFTOVERS: Duration = Duration::from_secs(10);
 /// How often leftovers are looked for, while there may be any.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// What agents of this machine are told.
+#[derive(Debug)]
+pub(crate) struct Address {
+    pub(crate) folder: JobFolder,
+    pub(crate) job: String,
+    pub(crate) socket: Socket,
+    pub(crate) token: Token,
+}
+
 /// The containers of this machine.
 #[derive(Debug)]
 pub(crate) struct LocalEngine {
+    address: Address,
+    /// Attempts of which nobody has heard yet that they are started.
+    launched: VecDeque<Attempt>,
     running: HashMap<Attempt, Agent>,
     /// Dead agents of which leftovers may be there.
     leaving: Vec<(Attempt, End)>,
@@ -53,13 +67,15 @@ struct Agent {
 }
 
 impl LocalEngine {
-    pub(crate) fn new() -> Result<Self, AmError> {
+    pub(crate) fn new(address: Address) -> Result<Self, AmError> {
         let failed = |source| AmError::System { action: "adopt orphaned processes", source };
         set_child_subreaper(Some(getpid())).map_err(|error| failed(error.into()))?;
         let died = unix::signal(SignalKind::child());
         let died =
             died.map_err(|source| AmError::System { action: "hear of the end of processes", source })?;
         Ok(Self {
+            address,
+            launched: VecDeque::new(),
             running: HashMap::new(),
             leaving: Vec::new(),
             strangers: descendants(&[]),
@@ -70,12 +86,17 @@ impl LocalEngine {
     }
 
     /// Starts an agent. To be called on the dispatcher's thread.
-    pub(crate) fn start(
-        &mut self,
-        folder: &JobFolder,
-        attempt: Attempt,
-        bootstrap: &Bootstrap,
-    ) -> io::Result<()> {
+    pub(crate) fn start(&mut self, attempt: Attempt) -> io::Result<()> {
+        let Address { folder, job, socket, token } = &self.address;
+        let bootstrap = Bootstrap {
+            channel: ChannelEnd::Socket { path: socket.path.clone() },
+            token: token.clone(),
+            index: attempt.index,
+            number: attempt.number,
+            job_id: job.clone(),
+            job_folder: folder.path().to_owned(),
+            container: None,
+        };
         let log = folder.make_attempt(attempt).map_err(io::Error::other)?.join("agent.log");
         let log = JobFolder::append(&log).map_err(io::Error::other)?;
         // The very program that runs, also if another one stands in its place by now.
@@ -86,7 +107,7 @@ impl LocalEngine {
         let pid = Pid::from_child(&child);
         let told = child.stdin.take().ok_or_else(|| io::Error::other("it has no standard input")).and_then(
             |mut stdin| {
-                let mut line = serde_json::to_vec(bootstrap)?;
+                let mut line = serde_json::to_vec(&bootstrap)?;
                 line.push(b'\n');
                 // Far less than a pipe holds: this does not wait.
                 stdin.write_all(&line)?;
@@ -96,6 +117,7 @@ impl LocalEngine {
         match told {
             Ok(stdin) => {
                 self.running.insert(attempt, Agent { pid, stdin: Some(stdin), due: None });
+                self.launched.push_back(attempt);
                 Ok(())
             }
             Err(error) => {
@@ -133,20 +155,23 @@ impl LocalEngine {
         self.running.len() + self.leaving.len()
     }
 
-    /// Waits until a container is gone with all its processes.
-    pub(crate) async fn next(&mut self) -> (Attempt, End) {
+    /// Waits until a container is started, or gone with all its processes.
+    pub(crate) async fn next(&mut self) -> News {
         loop {
+            if let Some(attempt) = self.launched.pop_front() {
+                return News::Launched { attempt, host: None };
+            }
             self.reap();
             self.press();
             let now = Instant::now();
             if !self.leaving.is_empty() && self.looked.is_none_or(|looked| now >= looked + LOOK) {
                 self.looked = Some(now);
                 if self.are_leftovers_gone(now)
-                    && let Some(gone) = self.leaving.pop()
+                    && let Some((attempt, how)) = self.leaving.pop()
                 {
                     // The others are gone too, and need no wait.
                     self.looked = None;
-                    return gone;
+                    return News::Gone { attempt, how };
                 }
             }
             let due = self.running.values().filter_map(|agent| agent.due).min();
