@@ -5,16 +5,18 @@ mod follow;
 mod guard;
 mod job;
 mod run;
+mod submit;
 
 use clap::builder::Styles;
 use clap::builder::styling::{AnsiColor, Effects};
 use clap::{Parser, Subcommand};
 
 pub(crate) use feed::FeedArgs;
-pub(crate) use follow::{ListArgs, LogsArgs, StatusArgs};
+pub(crate) use follow::{AttachArgs, KillArgs, ListArgs, LogsArgs, StatusArgs};
 pub(crate) use guard::GuardFlags;
-pub(crate) use job::JobFlags;
+pub(crate) use job::JobArgs;
 pub(crate) use run::RunArgs;
+pub(crate) use submit::SubmitArgs;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().effects(Effects::BOLD))
@@ -33,12 +35,18 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Feed(Box<FeedArgs>),
     Run(Box<RunArgs>),
+    Submit(Box<SubmitArgs>),
+    Attach(AttachArgs),
+    Kill(KillArgs),
     Status(StatusArgs),
     Logs(LogsArgs),
     List(ListArgs),
     /// One attempt of a worker; started by the application master
     #[command(hide = true)]
     Agent,
+    /// The application master of one job; started by YARN
+    #[command(hide = true)]
+    Am,
     Guard(GuardFlags),
     /// Print a completion script for a shell
     #[command(

@@ -8,6 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use forebay_am::{Attempt, JobFolder};
+use forebay_client::{Client, LogsError, is_application_id};
+use forebay_feeder::DEFAULT_HDFS_TIMEOUT;
 
 use crate::args::LogsArgs;
 use crate::exit::Exit;
@@ -31,18 +33,14 @@ pub(crate) fn run(args: &LogsArgs) -> Exit {
 }
 
 fn print(args: &LogsArgs) -> Result<(), Failure> {
+    if is_application_id(&args.job) {
+        return on_cluster(args);
+    }
     let folder = JobFolder::find(&args.job)?;
     let wanted = Wanted { folder: &folder, args };
     // Asked for by name, what is not there is an error; with --follow it may come.
     if !args.follow && wanted.files().is_empty() {
-        let which = match (args.worker, args.attempt) {
-            (None, None) => String::new(),
-            (worker, attempt) => {
-                let part = |name: &str, n: Option<u32>| n.map_or(String::new(), |n| format!(" {name} {n}"));
-                format!(" by{}{}", part("worker", worker), part("attempt", attempt))
-            }
-        };
-        return Err(Failure::failed(format!("nothing was written{which} in {}", folder.path().display())));
+        return Err(nothing(args, &folder.path().display().to_string()));
     }
     let printed = if args.follow { follow(&wanted) } else { all(&wanted.files()) };
     match printed {
@@ -51,6 +49,72 @@ fn print(args: &LogsArgs) -> Result<(), Failure> {
             Err(Failure::failed(format!("cannot print the logs of {}: {error}", folder.path().display())))
         }
         _ => Ok(()),
+    }
+}
+
+fn nothing(args: &LogsArgs, place: &str) -> Failure {
+    let which = match (args.worker, args.attempt) {
+        (None, None) => String::new(),
+        (worker, attempt) => {
+            let part = |name: &str, n: Option<u32>| n.map_or(String::new(), |n| format!(" {name} {n}"));
+            format!(" by{}{}", part("worker", worker), part("attempt", attempt))
+        }
+    };
+    Failure::failed(format!("nothing was written{which} in {place}"))
+}
+
+/// The streams that are asked for.
+fn streams(args: &LogsArgs) -> &'static [&'static str] {
+    match (args.stdout, args.stderr) {
+        (true, _) => &["stdout"],
+        (_, true) => &["stderr"],
+        _ => &["stdout", "stderr"],
+    }
+}
+
+/// Whether there can be one file only, so that its lines need no name.
+fn is_one(args: &LogsArgs) -> bool {
+    args.worker.is_some() && args.attempt.is_some() && (args.stdout || args.stderr)
+}
+
+/// Of a job on a cluster.
+fn on_cluster(args: &LogsArgs) -> Result<(), Failure> {
+    let client = Client::open(DEFAULT_HDFS_TIMEOUT)?;
+    let wanted = forebay_client::Wanted { worker: args.worker, attempt: args.attempt, names: streams(args) };
+    let mut out = io::stdout();
+    let mut lines: BTreeMap<forebay_client::Log, Lines> = BTreeMap::new();
+    let mut titled = None;
+    let mut print = |log: forebay_client::Log, many: usize, piece: &[u8]| {
+        let forebay_client::Log { attempt, name } = log;
+        if is_one(args) {
+            out.write_all(piece)?;
+        } else if args.follow {
+            let prefix = format!("{attempt} {name} | ");
+            let lines = lines.entry(log).or_default();
+            if piece.is_empty() {
+                lines.end(&prefix, &mut out)?;
+            } else {
+                lines.pass_on(&prefix, piece, &mut out)?;
+            }
+        } else if !piece.is_empty() {
+            if many > 1 && titled != Some(log) {
+                let gap = if titled.is_none() { "" } else { "\n" };
+                writeln!(out, "{gap}==> worker {}, attempt {}, {name} <==", attempt.index, attempt.number)?;
+                titled = Some(log);
+            }
+            out.write_all(piece)?;
+        }
+        out.flush()
+    };
+    match client.logs(&args.job, &wanted, args.follow, &mut print) {
+        Ok(false) if !args.follow => Err(nothing(args, &args.job)),
+        Ok(_) => Ok(()),
+        // Who has read enough is no failure.
+        Err(LogsError::Print(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(LogsError::Print(error)) => {
+            Err(Failure::failed(format!("cannot print the logs of {}: {error}", args.job)))
+        }
+        Err(LogsError::Client(error)) => Err(error.into()),
     }
 }
 
@@ -70,11 +134,7 @@ struct Wanted<'a> {
 
 impl Wanted<'_> {
     fn files(&self) -> Vec<Log> {
-        let streams: &[&str] = match (self.args.stdout, self.args.stderr) {
-            (true, _) => &["stdout"],
-            (_, true) => &["stderr"],
-            _ => &["stdout", "stderr"],
-        };
+        let streams = streams(self.args);
         let is_wanted = |attempt: &Attempt| {
             self.args.worker.is_none_or(|worker| worker == attempt.index)
                 && self.args.attempt.is_none_or(|number| number == attempt.number)
@@ -85,11 +145,6 @@ impl Wanted<'_> {
         let files = self.folder.attempts().into_iter().filter(is_wanted).flat_map(of);
         let files = files.map(|(attempt, stream, path)| Log { attempt, stream, path });
         files.filter(|file| file.path.is_file()).collect()
-    }
-
-    /// Whether there can be one file only, so that its lines need no name.
-    fn is_one(&self) -> bool {
-        self.args.worker.is_some() && self.args.attempt.is_some() && (self.args.stdout || self.args.stderr)
     }
 }
 
@@ -116,7 +171,13 @@ fn all(files: &[Log]) -> io::Result<()> {
 struct Followed {
     /// So much of it was read.
     read: u64,
-    /// A line of which the end has not come.
+    lines: Lines,
+}
+
+/// The lines of a log that are printed between those of others.
+#[derive(Default)]
+struct Lines {
+    /// One of which the end has not come.
     line: Vec<u8>,
 }
 
@@ -132,7 +193,7 @@ fn follow(wanted: &Wanted<'_>) -> io::Result<()> {
         let mut out = io::stdout().lock();
         for (log, followed) in &mut followed {
             let prefix =
-                if wanted.is_one() { None } else { Some(format!("{} {} | ", log.attempt, log.stream)) };
+                if is_one(wanted.args) { None } else { Some(format!("{} {} | ", log.attempt, log.stream)) };
             followed.pass_on(&log.path, prefix.as_deref(), is_over, &mut out)?;
         }
         out.flush()?;
@@ -167,20 +228,31 @@ impl Followed {
                 self.read += n as u64;
                 match prefix {
                     None => out.write_all(&block[..n])?,
-                    Some(prefix) => self.lines(prefix, &block[..n], out)?,
+                    Some(prefix) => self.lines.pass_on(prefix, &block[..n], out)?,
                 }
             }
         }
-        if is_over && let Some(prefix) = prefix.filter(|_| !self.line.is_empty()) {
+        if is_over && let Some(prefix) = prefix {
+            self.lines.end(prefix, out)?;
+        }
+        Ok(())
+    }
+}
+
+impl Lines {
+    /// No more comes: what has no end is passed on as a line.
+    fn end(&mut self, prefix: &str, out: &mut impl Write) -> io::Result<()> {
+        if !self.line.is_empty() {
+            self.line.push(b'\n');
             out.write_all(prefix.as_bytes())?;
             out.write_all(&self.line)?;
-            out.write_all(b"\n")?;
+            self.line.clear();
         }
         Ok(())
     }
 
     /// Passes on the lines that end in `block`; the rest waits for its end.
-    fn lines(&mut self, prefix: &str, block: &[u8], out: &mut impl Write) -> io::Result<()> {
+    fn pass_on(&mut self, prefix: &str, block: &[u8], out: &mut impl Write) -> io::Result<()> {
         for part in block.split_inclusive(|&b| b == b'\n') {
             self.line.extend_from_slice(part);
             let ended = part.ends_with(b"\n");

@@ -1,22 +1,28 @@
 //! The `forebay` command: arguments in, exit codes out. All work is done in the libraries below.
 
 mod args;
+mod attach;
 mod exit;
 mod feed;
+mod job;
 mod kernel;
+mod kill;
 mod logs;
 mod progress;
 mod report_file;
 mod run;
 mod signals;
 mod status;
+mod submit;
 mod talk;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory, Parser};
 use forebay_agent::GuardArgs;
+use forebay_feeder::Stop;
 
 use crate::args::{Cli, Command, GuardFlags};
 use crate::exit::Exit;
@@ -38,10 +44,14 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Feed(args) => feed::run(&args).into(),
         Command::Run(args) => run::run(&args).into(),
+        Command::Submit(args) => submit::run(&args).into(),
+        Command::Attach(args) => attach::run(&args).into(),
+        Command::Kill(args) => kill::run(&args).into(),
         Command::Status(args) => status::status(&args).into(),
         Command::Logs(args) => logs::run(&args).into(),
         Command::List(args) => status::list(&args).into(),
         Command::Agent => Exit(forebay_agent::agent()).into(),
+        Command::Am => Exit(am()).into(),
         Command::Guard(flags) => Exit(guard(flags)).into(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -53,6 +63,18 @@ fn main() -> ExitCode {
                 }
                 _ => ExitCode::SUCCESS,
             }
+        }
+    }
+}
+
+/// An application master's signals end it, and leave the job to its next attempt.
+fn am() -> i32 {
+    let stop = Stop::new().and_then(|stop| signals::stop_on_signals(&stop).map(|()| stop));
+    match stop {
+        Ok(stop) => forebay_am::yarn::run(&Arc::new(stop)),
+        Err(error) => {
+            Talk::Plain.fail(&Failure::failed(format!("cannot listen to signals: {error}")));
+            Exit::FAILURE.0
         }
     }
 }

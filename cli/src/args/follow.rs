@@ -1,10 +1,11 @@
-//! The arguments of `forebay logs`, `forebay status` and `forebay list`, which look at jobs.
+//! The arguments of `forebay logs`, `status`, `list`, `attach` and `kill`, which are about jobs that were begun.
 
 use clap::Args;
 
 /// Print what the workers of a job have written
 ///
-/// Standard output and standard error of every attempt are kept in the job's folder. Without a choice of one, they
+/// Standard output and standard error of every attempt are kept in the job's folder; while a job runs on a cluster, its
+/// application master passes them on. Without a choice of one, they
 /// are printed one after the other, each under its name.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -12,9 +13,11 @@ Examples:
   forebay logs job_20260102_030405_abcd --worker 1
       all that worker 1 has written, by attempt
   forebay logs job_20260102_030405_abcd --worker 1 --attempt 2 --stderr --follow
-      what its second attempt writes to standard error, as it comes")]
+      what its second attempt writes to standard error, as it comes
+  forebay logs application_1700000000000_0007 --follow
+      what all workers write that run on the cluster of HADOOP_CONF_DIR")]
 pub(crate) struct LogsArgs {
-    /// A job's id, or its folder
+    /// A job's id, its folder, or the id of its application
     #[arg(value_name = "JOB")]
     pub(crate) job: String,
 
@@ -44,9 +47,11 @@ pub(crate) struct LogsArgs {
 #[command(after_help = "\
 Examples:
   forebay status job_20260102_030405_abcd
-  forebay status ./my-job-dir --json")]
+  forebay status ./my-job-dir --json
+  forebay status application_1700000000000_0007
+      a job on the cluster of HADOOP_CONF_DIR, whether it runs or is over")]
 pub(crate) struct StatusArgs {
-    /// A job's id, or its folder
+    /// A job's id, its folder, or the id of its application
     #[arg(value_name = "JOB")]
     pub(crate) job: String,
 
@@ -55,10 +60,49 @@ pub(crate) struct StatusArgs {
     pub(crate) json: bool,
 }
 
-/// List the jobs of this user on this machine, the latest first
+/// List the jobs of this user, the latest first: those of this machine, and with `HADOOP_CONF_DIR` those of its cluster
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Print them as JSON, one a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Follow a job on the cluster until it ends, and exit as it does
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  forebay attach application_1700000000000_0007
+      what 'forebay submit' would show; a Ctrl-C ends the following, and the job goes on")]
+pub(crate) struct AttachArgs {
+    /// The id of the job's application
+    #[arg(value_name = "APPLICATION")]
+    pub(crate) job: String,
+
+    /// Say nothing but errors
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+
+    /// Say it in JSON: one event per line on standard error
+    #[arg(long, conflicts_with = "quiet")]
+    pub(crate) json: bool,
+}
+
+/// End a job, and remove what it has staged
+///
+/// A job on a cluster is ended by its application master, so that its workers end well; where that does not help, by YARN. A
+/// job of this machine is told to stop, as by a signal.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  forebay kill application_1700000000000_0007
+  forebay kill job_20260102_030405_abcd")]
+pub(crate) struct KillArgs {
+    /// A job's id, its folder, or the id of its application
+    #[arg(value_name = "JOB")]
+    pub(crate) job: String,
+
+    /// Say it in JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,6 +1,7 @@
 //! A job's settings as flags: made from the list that the job file's keys come from.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::parser::ValueSource;
@@ -8,6 +9,33 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint,
 use forebay_job::{Draft, Kind, SETTINGS, Setting};
 
 use crate::talk::Failure;
+
+/// What every command takes that begins a job.
+#[derive(Debug, Args)]
+pub(crate) struct JobArgs {
+    /// A job file; options given here go before what it says
+    #[arg(value_name = "JOB.toml", value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+
+    /// The program that each worker runs, and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+
+    /// Print the job as a job file, and run nothing
+    #[arg(long)]
+    pub(crate) print_job: bool,
+
+    /// Say nothing but errors
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+
+    /// Say it in JSON: one event per line on standard error
+    #[arg(long, conflicts_with = "quiet")]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) settings: JobFlags,
+}
 
 /// The settings that were given as flags.
 #[derive(Debug, Default)]

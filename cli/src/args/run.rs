@@ -1,11 +1,10 @@
 //! `forebay run`'s arguments.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 
-use super::JobFlags;
+use super::JobArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,30 +51,10 @@ Exit status:
     after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}")
 )]
 pub(crate) struct RunArgs {
-    /// A job file; options given here go before what it says
-    #[arg(value_name = "JOB.toml", value_hint = ValueHint::FilePath)]
-    pub(crate) file: Option<PathBuf>,
-
-    /// The program that each worker runs, and its arguments
-    #[arg(last = true, value_name = "COMMAND")]
-    pub(crate) command: Vec<OsString>,
-
     /// Go on with a job whose run was ended, from its ledger in this folder, with as many workers or with --workers
     #[arg(long, value_name = "JOBDIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["file", "command", "print_job"])]
     pub(crate) resume: Option<PathBuf>,
 
-    /// Print the job as a job file, and run nothing
-    #[arg(long)]
-    pub(crate) print_job: bool,
-
-    /// Say nothing but errors
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
-
-    /// Say it in JSON: one event per line on standard error
-    #[arg(long, conflicts_with = "quiet")]
-    pub(crate) json: bool,
-
     #[command(flatten)]
-    pub(crate) settings: JobFlags,
+    pub(crate) job: JobArgs,
 }

@@ -36,7 +36,8 @@ impl Display {
     }
 }
 
-struct Shown {
+/// What is shown so far.
+pub(crate) struct Shown {
     talk: Talk,
     bars: Option<Bars>,
     told: Vec<Told>,
@@ -44,7 +45,7 @@ struct Shown {
 }
 
 impl Shown {
-    fn new(talk: Talk) -> Self {
+    pub(crate) fn new(talk: Talk) -> Self {
         let bars = (talk == Talk::Plain && std::io::stderr().is_terminal()).then(Bars::new);
         Self { talk, bars, told: Vec::new(), said: Instant::now() }
     }
@@ -57,10 +58,23 @@ impl Shown {
                 Update::State(state, _seat) => self.state(&state),
             }
         }
+        self.end()
+    }
+
+    /// What was told.
+    pub(crate) fn end(self) -> Vec<Told> {
         if let Some(bars) = self.bars {
             bars.clear();
         }
         self.told
+    }
+
+    /// Says on the job's own line what it waits for; elsewhere as a line.
+    pub(crate) fn waits(&self, line: &str) {
+        match &self.bars {
+            Some(bars) => bars.job.set_message(line.to_owned()),
+            None => self.talk.say(line),
+        }
     }
 
     fn begun(&mut self, state: &JobState) {
@@ -71,7 +85,7 @@ impl Shown {
         self.talk.event("begun", state);
     }
 
-    fn tell(&mut self, told: Told) {
+    pub(crate) fn tell(&mut self, told: Told) {
         if is_news(&told.what) {
             self.say(&told.text);
         }
@@ -81,7 +95,7 @@ impl Shown {
         }
     }
 
-    fn state(&mut self, state: &JobState) {
+    pub(crate) fn state(&mut self, state: &JobState) {
         let is_over = state.phase == Phase::Finished;
         if let Some(bars) = &mut self.bars {
             bars.draw(state);
@@ -94,7 +108,7 @@ impl Shown {
         }
     }
 
-    fn say(&self, line: &str) {
+    pub(crate) fn say(&self, line: &str) {
         match &self.bars {
             // Above the bars.
             Some(bars) => drop(bars.all.println(line)),
@@ -159,7 +173,9 @@ fn verdicts(state: &JobState) -> String {
 pub(crate) fn worker_line(worker: &WorkerReport) -> String {
     let state = match worker.state {
         WorkerState::Waiting => "waits to start",
-        WorkerState::Starting => "starts",
+        WorkerState::Asked => "waits for a container",
+        WorkerState::Launched => "starts",
+        WorkerState::Rejoining => "is expected back",
         WorkerState::Running if worker.activity.is_empty() => "runs",
         WorkerState::Running => &worker.activity,
         WorkerState::Staging => "stages its output",

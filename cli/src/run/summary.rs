@@ -15,9 +15,9 @@ use crate::talk::{Failure, Talk};
 const MOST_LINES: usize = 20;
 /// So many last lines of a failed worker's standard error, out of so many last bytes.
 const LAST_LINES: usize = 10;
-const LAST_BYTES: u64 = 4096;
+pub(crate) const LAST_BYTES: u64 = 4096;
 
-/// Tells people and machines how a job ended.
+/// Tells people and machines how a job of this machine ended.
 pub(super) fn tell(talk: Talk, outcome: &Outcome, exit: Exit, told: &[Told]) {
     let state = &outcome.state;
     talk.event("finished", &json!({ "exit": exit.0, "state": state }));
@@ -25,17 +25,32 @@ pub(super) fn tell(talk: Talk, outcome: &Outcome, exit: Exit, told: &[Told]) {
         Verdict::Succeeded => {}
         verdict => talk.fail(&Failure::failed(format!("{verdict}"))),
     }
-    if talk != Talk::Plain {
-        return;
+    if talk == Talk::Plain {
+        let tail = |attempt: Attempt| {
+            let folder = JobFolder::open(&state.folder).ok()?;
+            end_of(&folder.attempt(attempt).join("stderr")).ok()
+        };
+        say(talk, &outcome.verdict, Some(state), told, &tail, places(outcome));
     }
-    if outcome.verdict == Verdict::Succeeded {
-        talk.say(&headline(state));
+}
+
+/// Tells people what happened in a job that is over. `tail` gives the end of what an attempt has written to standard error.
+pub(crate) fn say(
+    talk: Talk,
+    verdict: &Verdict,
+    state: Option<&JobState>,
+    told: &[Told],
+    tail: &dyn Fn(Attempt) -> Option<Vec<u8>>,
+    places: Vec<String>,
+) {
+    if *verdict == Verdict::Succeeded {
+        talk.say(&state.map_or_else(|| "the job succeeded".to_owned(), headline));
     }
     let mut lines = story(told);
-    if !matches!(outcome.verdict, Verdict::Succeeded | Verdict::Stopped { .. }) {
-        lines.extend(last_words(state, told));
+    if !matches!(verdict, Verdict::Succeeded | Verdict::Stopped { .. }) {
+        lines.extend(last_words(told, tail));
     }
-    lines.extend(places(outcome));
+    lines.extend(places);
     for line in lines {
         talk.say(&format!("  {line}"));
     }
@@ -84,20 +99,19 @@ fn story(told: &[Told]) -> Vec<String> {
 }
 
 /// What the worker said last that failed last.
-fn last_words(state: &JobState, told: &[Told]) -> Vec<String> {
+fn last_words(told: &[Told], tail: &dyn Fn(Attempt) -> Option<Vec<u8>>) -> Vec<String> {
     let failed = told.iter().rev().find_map(|told| match &told.what {
         Happening::Job(Story::AttemptEnded { attempt, cause, .. }) if *cause != Cause::JobEnds => {
             Some(*attempt)
         }
         _ => None,
     });
-    let Some((attempt, path)) = failed.and_then(|attempt| {
-        let folder = JobFolder::open(&state.folder).ok()?;
-        Some((attempt, folder.attempt(attempt).join("stderr")))
-    }) else {
+    let Some((attempt, bytes)) = failed.and_then(|attempt| Some((attempt, tail(attempt)?))) else {
         return Vec::new();
     };
-    let text = end_of(&path).unwrap_or_default();
+    // What could steer the terminal is not passed on.
+    let text = String::from_utf8_lossy(&bytes);
+    let text: String = text.chars().filter(|c| *c == '\n' || *c == '\t' || !c.is_control()).collect();
     let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     if lines.is_empty() {
         return Vec::new();
@@ -108,15 +122,13 @@ fn last_words(state: &JobState, told: &[Told]) -> Vec<String> {
     said
 }
 
-fn end_of(path: &Path) -> std::io::Result<String> {
+fn end_of(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let len = file.metadata()?.len();
     file.seek(SeekFrom::Start(len.saturating_sub(LAST_BYTES)))?;
     let mut bytes = Vec::new();
     file.take(LAST_BYTES).read_to_end(&mut bytes)?;
-    // What could steer the terminal is not passed on.
-    let text = String::from_utf8_lossy(&bytes);
-    Ok(text.chars().filter(|c| *c == '\n' || *c == '\t' || !c.is_control()).collect())
+    Ok(bytes)
 }
 
 fn places(outcome: &Outcome) -> Vec<String> {

@@ -1,0 +1,304 @@
+//! Following a job from its submission to its end, from whichever side tells of it.
+
+use std::time::{Duration, Instant};
+
+use forebay_am::{JobState, Phase, Told, Verdict};
+use forebay_feeder::Stop;
+use tokio::time::sleep;
+
+use crate::ClientError;
+use crate::application::{Application, ApplicationState};
+use crate::client::Client;
+use crate::history::History;
+use crate::link::Link;
+use crate::stop::raised;
+use crate::submit::Submitted;
+
+/// How often the application master is asked.
+const OFTEN: Duration = Duration::from_millis(200);
+/// How often the ResourceManager is asked while nothing is expected of it.
+const SELDOM: Duration = Duration::from_secs(1);
+/// How often is looked at what is on HDFS.
+const KEPT: Duration = Duration::from_secs(2);
+/// How often the place in the queue is looked at.
+const QUEUE: Duration = Duration::from_secs(5);
+/// After so long without a word it is said that there is none.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How long a ResourceManager may not know a job that it has known.
+const FORGOTTEN: Duration = Duration::from_mins(1);
+/// How long a job that says it is over may take until the ResourceManager says so, too.
+const LEAVING: Duration = Duration::from_mins(1);
+
+/// What somebody who follows a job sees.
+#[derive(Debug)]
+pub enum Seen {
+    /// Its application has changed. `ahead`: so many of its queue come before it, where that is known.
+    Application {
+        /// As it is now.
+        application: Box<Application>,
+        /// How many applications of its queue wait before it.
+        ahead: Option<u32>,
+    },
+    /// As it stands.
+    State(Box<JobState>),
+    /// Something happened.
+    Told(Told),
+    /// Something about the following itself.
+    Note(String),
+}
+
+/// How a job ended, or why it is not followed any more.
+#[derive(Debug)]
+pub enum Followed {
+    /// It is over.
+    Ended(Box<Ended>),
+    /// A signal came; the job goes on.
+    Left {
+        /// Its number.
+        signal: usize,
+    },
+}
+
+/// A job that is over.
+#[derive(Debug)]
+pub struct Ended {
+    /// How.
+    pub verdict: Verdict,
+    /// The exit status for whoever has waited for it.
+    pub exit: i32,
+    /// As it stood, if its application master has said so.
+    pub state: Option<JobState>,
+    /// As YARN has it, if it still knows.
+    pub application: Option<Application>,
+    /// The job's folder, in full.
+    pub folder: String,
+}
+
+/// What is known while following.
+struct Watch<'a> {
+    client: &'a Client,
+    id: &'a str,
+    link: Link,
+    history: History,
+    application: Option<Application>,
+    ahead: Option<u32>,
+    state: Option<JobState>,
+    asked_rm: Option<Instant>,
+    asked_queue: Option<Instant>,
+    read_history: Option<Instant>,
+    heard: Instant,
+    is_silent: bool,
+    unknown_since: Option<Instant>,
+    is_forgotten: bool,
+}
+
+impl Client {
+    /// Follows a job that was just submitted, until it has ended or `stop` is raised. `see` is called with all that is seen.
+    pub fn follow(
+        &self,
+        submitted: &Submitted,
+        stop: &Stop,
+        see: &mut dyn FnMut(Seen),
+    ) -> Result<Followed, ClientError> {
+        let link = self.link(&submitted.id).with_secrets(Some(submitted.secrets.clone()));
+        self.runtime.block_on(self.follow_by(link, &submitted.id, stop, see))
+    }
+
+    /// Follows a job that somebody has submitted.
+    pub fn attach(&self, id: &str, stop: &Stop, see: &mut dyn FnMut(Seen)) -> Result<Followed, ClientError> {
+        self.runtime.block_on(self.follow_by(self.link(id), id, stop, see))
+    }
+
+    async fn follow_by(
+        &self,
+        link: Link,
+        id: &str,
+        stop: &Stop,
+        see: &mut dyn FnMut(Seen),
+    ) -> Result<Followed, ClientError> {
+        let mut watch = Watch {
+            client: self,
+            id,
+            link,
+            history: self.history(id),
+            application: None,
+            ahead: None,
+            state: None,
+            asked_rm: None,
+            asked_queue: None,
+            read_history: None,
+            heard: Instant::now(),
+            is_silent: false,
+            unknown_since: None,
+            is_forgotten: false,
+        };
+        tokio::select! {
+            biased;
+            ended = watch.until_the_end(see) => ended.map(|ended| Followed::Ended(Box::new(ended))),
+            signal = raised(stop) => Ok(Followed::Left { signal }),
+        }
+    }
+}
+
+fn is_due(last: Option<Instant>, every: Duration) -> bool {
+    last.is_none_or(|last| last.elapsed() >= every)
+}
+
+impl Watch<'_> {
+    async fn until_the_end(&mut self, see: &mut dyn FnMut(Seen)) -> Result<Ended, ClientError> {
+        let mut finished: Option<Instant> = None;
+        loop {
+            self.look_at_application(see).await?;
+            let is_over = self.application.as_ref().is_some_and(|application| application.state.is_over());
+            if is_over || self.is_forgotten || finished.is_some_and(|at| at.elapsed() > LEAVING) {
+                return self.end(see).await;
+            }
+            if self.application.as_ref().is_some_and(|found| found.state == ApplicationState::Running) {
+                self.look_at_job(see).await?;
+            }
+            if finished.is_none() && self.state.as_ref().is_some_and(|state| state.phase == Phase::Finished) {
+                finished = Some(Instant::now());
+            }
+            sleep(OFTEN).await;
+        }
+    }
+
+    /// While nothing runs, and when the job is about to be over, the ResourceManager knows first.
+    async fn look_at_application(&mut self, see: &mut dyn FnMut(Seen)) -> Result<(), ClientError> {
+        let runs = self.state.as_ref().is_some_and(|state| state.phase == Phase::Running);
+        if !is_due(self.asked_rm, if runs { SELDOM } else { OFTEN }) {
+            return Ok(());
+        }
+        self.asked_rm = Some(Instant::now());
+        match self.client.rm.report(self.id).await {
+            Ok(Some(application)) => {
+                self.has_word(see);
+                self.unknown_since = None;
+                let waits = application.state == ApplicationState::Accepted;
+                let ahead = if !waits {
+                    None
+                } else if is_due(self.asked_queue, QUEUE) {
+                    self.asked_queue = Some(Instant::now());
+                    self.client.rm.ahead_of(&application).await.unwrap_or(None)
+                } else {
+                    self.ahead
+                };
+                let is_new = self.application.as_ref() != Some(&application) || ahead != self.ahead;
+                self.ahead = ahead;
+                self.application = Some(application.clone());
+                if is_new {
+                    see(Seen::Application { application: Box::new(application), ahead });
+                }
+                Ok(())
+            }
+            Ok(None) => {
+                let since = *self.unknown_since.get_or_insert_with(Instant::now);
+                let is_over = self.history.state().await?.is_some_and(|state| state.phase == Phase::Finished);
+                if is_over || (self.application.is_some() && since.elapsed() > FORGOTTEN) {
+                    // One that keeps few, or one that was started anew and has kept nothing.
+                    self.is_forgotten = true;
+                    self.application = None;
+                } else if self.application.is_some() {
+                    self.silence(see, "the ResourceManager does not know the job any more");
+                } else {
+                    return Err(self.client.no_job(self.id, &self.history).await);
+                }
+                Ok(())
+            }
+            // It may be restarting: the job goes on without it, and so do we.
+            Err(error) if self.application.is_some() => {
+                self.silence(see, &error.to_string());
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn look_at_job(&mut self, see: &mut dyn FnMut(Seen)) -> Result<(), ClientError> {
+        if let Ok(Some(state)) = self.link.state().await {
+            self.state = Some(state.clone());
+            see(Seen::State(Box::new(state)));
+        }
+        if !is_due(self.read_history, KEPT) {
+            return Ok(());
+        }
+        self.read_history = Some(Instant::now());
+        // What cannot be read now is read later.
+        for told in self.history.events().await.unwrap_or_default() {
+            see(Seen::Told(told));
+        }
+        if self.link.is_lost()
+            && let Ok(Some(state)) = self.history.state().await
+            && self.state.as_ref().is_none_or(|known| known.updated < state.updated)
+        {
+            self.state = Some(state.clone());
+            see(Seen::State(Box::new(state)));
+        }
+        Ok(())
+    }
+
+    /// The application is over: what is left is read, and what its application master could not remove is removed.
+    async fn end(&mut self, see: &mut dyn FnMut(Seen)) -> Result<Ended, ClientError> {
+        for told in self.history.events().await.unwrap_or_default() {
+            see(Seen::Told(told));
+        }
+        if let Ok(Some(state)) = self.history.state().await {
+            self.state = Some(state.clone());
+            see(Seen::State(Box::new(state)));
+        }
+        if self.application.as_ref().is_some_and(|application| application.state.is_over())
+            && let Err(error) = self.client.clean(self.id).await
+        {
+            see(Seen::Note(format!("what the job left behind could not be removed: {error}")));
+        }
+        let (verdict, exit) = verdict(self.state.as_ref(), self.application.as_ref());
+        Ok(Ended {
+            verdict,
+            exit,
+            state: self.state.take(),
+            application: self.application.take(),
+            folder: self.history.address(),
+        })
+    }
+
+    fn has_word(&mut self, see: &mut dyn FnMut(Seen)) {
+        self.heard = Instant::now();
+        if std::mem::take(&mut self.is_silent) {
+            see(Seen::Note("the ResourceManager is there again".to_owned()));
+        }
+    }
+
+    fn silence(&mut self, see: &mut dyn FnMut(Seen), why: &str) {
+        if !self.is_silent && self.heard.elapsed() >= SILENCE {
+            self.is_silent = true;
+            see(Seen::Note(format!("{why}; the job may go on, and is waited for")));
+        }
+    }
+}
+
+/// How a job ended: by its own word, else by YARN's.
+pub(crate) fn verdict(state: Option<&JobState>, application: Option<&Application>) -> (Verdict, i32) {
+    let over = state.filter(|state| state.phase == Phase::Finished);
+    if let Some((verdict, state)) = over.and_then(|state| Some((state.verdict.clone()?, state))) {
+        let exit =
+            if verdict == Verdict::Succeeded { 0 } else { state.exit.filter(|&exit| exit != 0).unwrap_or(1) };
+        return (verdict, exit);
+    }
+    match application {
+        Some(Application { state: ApplicationState::Finished, succeeded: Some(true), .. }) => {
+            (Verdict::Succeeded, 0)
+        }
+        Some(application @ Application { state: ApplicationState::Killed, .. }) => {
+            (Verdict::Stopped { why: format!("it was killed: {}", application.why()) }, 1)
+        }
+        Some(application) => {
+            let why = application.why();
+            // The application master's own words.
+            let why = why.strip_prefix("The job failed: ").unwrap_or(&why).to_owned();
+            (Verdict::Failed { why }, 1)
+        }
+        None => {
+            (Verdict::Failed { why: "its end is not known: neither YARN nor its folder tells".into() }, 1)
+        }
+    }
+}
