@@ -54,3 +54,10 @@ pub fn start_worker_on(pipe_size: Option<usize>, worker: &[String]) -> io::Resul
     }
     Ok((Command::new(program).args(args).stdin(Stdio::from(read)).spawn()?, write))
 }
+
+/// The peak memory (`VmHWM`) of a running process, in bytes.
+pub fn peak_memory(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+}

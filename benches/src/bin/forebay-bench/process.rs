@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use forebay_benches::peak_memory;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 /// Rarely enough to cost the contestants nothing.
@@ -41,13 +42,6 @@ fn wait_for_exit(pid: u32) -> io::Result<()> {
             Err(e) => return Err(e.into()),
         }
     }
-}
-
-/// `VmHWM` of `/proc/PID/status`, in bytes.
-fn peak_memory(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
 }
 
 /// User and system seconds of a running process, in steps of 10 ms (proc(5), fields 14 and 15 of `stat`).
