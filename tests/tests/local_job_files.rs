@@ -182,7 +182,19 @@ const WRONG: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("worker-cores", &[("0", "from 1"), ("99999999999999999999", "from 1"), ("[]", "an array")]),
-    ("worker-gpus", &[("1", "not placed on GPUs yet"), ("-1", "from 0"), ("'a'", "without quotes")]),
+    ("worker-gpus", &[("-1", "from 0"), ("'a'", "without quotes")]),
+    ("queue", &[("''", "1 to 200 bytes"), ("1", "in quotes")]),
+    ("priority", &[("-1", "from 0"), ("'high'", "without quotes")]),
+    ("node-label", &[("'a,b'", "one label alone"), ("'-a'", "begins with a letter"), ("''", "letters")]),
+    ("am-memory", &[("'1M'", "at least 64M"), ("true", "and is true")]),
+    ("am-cores", &[("0", "from 1")]),
+    ("max-attempts", &[("0", "from 1"), ("1001", "to 1000")]),
+    ("archives", &[("['a.gz']", ".tar.gz"), ("['a.tgz#..']", "a single name")]),
+    ("cache-file", &[("['file:///a']", "on HDFS"), ("['hdfs:///']", "is empty")]),
+    ("cache-archive", &[("['hdfs:///a']", ".tar.gz")]),
+    ("tags", &[("['a,,b']", "1 to 100"), ("['é']", "ASCII"), ("['a,b,c,d,e', 'f,g,h,i,j,k']", "10 at most")]),
+    ("wait-timeout", &[("'5'", "15m"), ("5", "in quotes")]),
+    ("grow-memory", &[("1", "true or false")]),
     (
         "env",
         &[
@@ -292,7 +304,7 @@ fn a_wrong_flag_is_named() {
         (&["--input", "a#.."], ["--input 'a#..'", "a single name"]),
         (&["--input-mode", "lst"], ["--input-mode", "'list'"]),
         (&["--job-timeout", "5"], ["--job-timeout '5'", "15m"]),
-        (&["--worker-gpus", "1"], ["--worker-gpus '1'", "not placed on GPUs yet"]),
+        (&["--worker-gpus", "1"], ["--worker-gpus 1", "not placed on the GPUs"]),
         (&["--no-verify=maybe"], ["--no-verify", "maybe"]),
         (&["--worker", "1"], ["--worker", "--workers"]),
         (&["--env", "INDEX=1"], ["--env 'INDEX=1'", "set by the job"]),
@@ -302,6 +314,31 @@ fn a_wrong_flag_is_named() {
     refused(&room, ["--", "c"], &["no input", "--input"]);
     refused(&room, ["--input", "a"], &["no command", "behind --"]);
     refused(&room, ["--input", "a", "--", ""], &["COMMAND ''", "empty"]);
+}
+
+#[test]
+fn what_only_a_cluster_can_do_is_refused_and_what_it_alone_heeds_is_told() {
+    let room = Room::new();
+    room.file("in", "a line\n");
+    for (key, value) in [
+        ("worker-gpus", "1"),
+        ("archives", "['a.tgz']"),
+        ("cache-file", "['hdfs:///a']"),
+        ("cache-archive", "['hdfs:///a.tgz']"),
+    ] {
+        room.file("job.toml", format!("{key} = {value}\ninput = ['in']\ncommand = ['true']\n"));
+        refused(&room, ["job.toml"], &[&format!("job.toml: {key} (line 1)"), "forebay submit"]);
+    }
+    let cluster = "queue = 'ml'\ngrow-memory = true\ninput = ['in']\ncommand = ['cat']\n";
+    room.file("job.toml", cluster);
+    let job = run(forebay(["run", "job.toml", "--node-label", "fast"])
+        .current_dir(room.path(""))
+        .env("HOME", room.path("")));
+    let said = said(&job);
+    assert_eq!(code(&job), 0, "{said}");
+    let note = "without a meaning on one machine: grow-memory (line 2), --node-label, queue (line 1)\n";
+    assert_eq!(said.matches("without a meaning").count(), 1, "{said}");
+    assert!(said.contains(note), "{said}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use forebay_protocol::v1::application_master_client::ApplicationMasterClient;
-use forebay_protocol::{Bootstrap, Token, v1};
+use forebay_protocol::{Bootstrap, ChannelEnd, Token, v1};
 use jobs::{Jobs, KEEP, assert_ok};
 use support::{Running, run};
 use tonic::Code;
@@ -25,7 +25,16 @@ fn waiting(jobs: &Jobs) -> Running {
 
 fn bootstrap(socket: PathBuf, token: Token) -> Bootstrap {
     let folder = socket.parent().unwrap().to_owned();
-    Bootstrap { socket, token, index: 0, number: 1, job_id: "job".into(), job_folder: folder }
+    let channel = ChannelEnd::Socket { path: socket };
+    Bootstrap {
+        channel,
+        token,
+        index: 0,
+        number: 1,
+        job_id: "job".into(),
+        job_folder: folder,
+        container: None,
+    }
 }
 
 #[test]
