@@ -3,9 +3,7 @@
 //! After an error, what HDFS has of the file is asked for, and the rest is appended. For that, what may not have arrived is
 //! kept in memory: at most [`KEPT`] bytes, then it is made durable (`hsync`).
 
-use std::collections::VecDeque;
-
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use forebay_store::{HdfsError, Patience};
 use hdfs_native::HdfsError as NativeError;
 use hdfs_native::file::FileWriter;
@@ -20,6 +18,8 @@ use crate::{Attempt, OutputDir, OutputError};
 /// Bytes that are kept until they are known to be durable.
 const KEPT: u64 = 16 << 20;
 const CHUNK: usize = 1 << 20;
+/// Less room than this is no buffer to read into.
+const LEAST_ROOM: usize = 64 << 10;
 
 /// A part that is a file on HDFS.
 pub struct HdfsStream {
@@ -30,8 +30,8 @@ pub struct HdfsStream {
     path: String,
     /// Nothing after an error.
     writer: Option<FileWriter>,
-    /// What was sent since `durable`.
-    tail: VecDeque<Bytes>,
+    /// What was sent since `durable`; copied, because a small piece would keep the whole buffer that it was read into.
+    tail: Vec<u8>,
     /// Bytes that are durable.
     durable: u64,
     /// Bytes that were given to this stream.
@@ -72,7 +72,7 @@ impl HdfsStream {
             attempt,
             path,
             writer: Some(writer),
-            tail: VecDeque::new(),
+            tail: Vec::new(),
             durable: 0,
             given: 0,
             can_sync: true,
@@ -89,13 +89,16 @@ impl HdfsStream {
         source: &mut (impl AsyncRead + Unpin),
         cancel: &CancellationToken,
     ) -> Result<(), OutputError> {
+        let mut buffer = BytesMut::new();
         loop {
-            let mut buffer = BytesMut::with_capacity(CHUNK);
+            if buffer.capacity() < LEAST_ROOM {
+                buffer.reserve(CHUNK);
+            }
             let read = cancel.run_until_cancelled(source.read_buf(&mut buffer)).await;
             if read.ok_or(OutputError::Cancelled)?.map_err(OutputError::Pipe)? == 0 {
                 return Ok(());
             }
-            let written = cancel.run_until_cancelled(Box::pin(self.write(buffer.freeze()))).await;
+            let written = cancel.run_until_cancelled(Box::pin(self.write(buffer.split().freeze()))).await;
             written.ok_or(OutputError::Cancelled)??;
         }
     }
@@ -106,7 +109,7 @@ impl HdfsStream {
             return Ok(());
         }
         self.given += bytes.len() as u64;
-        self.tail.push_back(bytes.clone());
+        self.tail.extend_from_slice(&bytes);
         let mut patience = self.patience();
         let mut tried = match self.writer.as_mut() {
             Some(writer) => bounded(&self.hdfs, Box::pin(writer.write_bytes(bytes))).await.map(drop),
@@ -197,16 +200,10 @@ impl HdfsStream {
             let (from, to) = (self.durable, self.given);
             return Err(Trouble::Output(OutputError::StreamBroken { path, found, from, to }));
         }
-        let mut known = usize::try_from(found - self.durable).unwrap_or(usize::MAX);
+        let known = usize::try_from(found - self.durable).unwrap_or(usize::MAX);
         let mut writer = bounded(&hdfs, hdfs.cluster.writing_client().append(&path)).await?;
-        for bytes in &self.tail {
-            let mut rest = bytes.clone();
-            let skipped = known.min(rest.len());
-            rest.advance(skipped);
-            known -= skipped;
-            if !rest.is_empty() {
-                bounded(&hdfs, Box::pin(writer.write_bytes(rest))).await?;
-            }
+        for rest in self.tail.get(known..).unwrap_or_default().chunks(CHUNK) {
+            bounded(&hdfs, Box::pin(writer.write_bytes(Bytes::copy_from_slice(rest)))).await?;
         }
         self.writer = Some(writer);
         Ok(())
