@@ -97,7 +97,7 @@ fn page(dry: &DryRun) -> String {
     }
     line("containers:");
     let container = |what: &str, asked: &forebay_client::Container| {
-        format!("  {what}: {}, which YARN rounds to {}", asked.asked, asked.rounded)
+        format!("  {what}: {}, which YARN may round up to {}", asked.asked, asked.rounded)
     };
     line(&container("application master", &dry.am));
     line(&container(
