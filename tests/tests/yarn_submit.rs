@@ -59,7 +59,7 @@ fn a_dry_run_tells_all_and_changes_nothing() {
     for words in [
         "307.24 kB",
         "5 splits",
-        "on localhost",
+        "on 127.0.0.1",
         "each of 3 workers",
         "1128 MiB",
         "files/0/code.tar.gz (5 B)",
