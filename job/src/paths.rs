@@ -134,6 +134,11 @@ impl LinkedFile {
             }
             _ => {}
         }
+        if let Some(rest) = path.strip_prefix("hdfs://")
+            && rest.split_once('/').is_none_or(|(_, below)| below.trim_matches('/').is_empty())
+        {
+            return Err(format!("the path in '{path}' is empty; name a file of that file system"));
+        }
         let name = if item.contains('#') { name } else { base_name(path) };
         names::component("the name in the worker's folder", name)
             .map_err(|why| format!("{why} (PATH#NAME gives another)"))?;
