@@ -291,6 +291,10 @@ impl Dispatcher {
     fn gone(&mut self, attempt: Attempt, how: End) -> Result<(), AmError> {
         if !self.engine.is_local() {
             let position = self.reported(attempt);
+            // Where the cluster gives no reason of its own, what the agent told is the reason.
+            if !matches!(how, End::Cluster { .. }) {
+                self.take_up(Some(attempt))?;
+            }
             self.handle(Event::ContainerEnded { attempt, how, position })?;
             return self.take_up(Some(attempt));
         }
