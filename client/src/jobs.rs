@@ -70,7 +70,7 @@ impl Client {
         })
     }
 
-    /// The user's jobs, the latest first, [`MOST`] at most: those that YARN knows, and those of which there are folders.
+    /// The user's jobs, the latest first, `MOST` at most: those that YARN knows, and those of which there are folders.
     pub fn list(&self) -> Result<Vec<Status>, ClientError> {
         self.runtime.block_on(async {
             let known = self.rm.applications(&self.site.user).await?;
