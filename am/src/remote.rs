@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use forebay_store::{Cluster, HdfsError, Patience};
+use forebay_store::{Cluster, Patience};
 use hdfs_native::file::FileWriter;
 use hdfs_native::{Client, HdfsError as NativeError, WriteOptions};
 use tokio::time::timeout;
@@ -63,30 +63,15 @@ impl Remote {
         self.cluster.patience(action, &self.path(path))
     }
 
-    async fn ask<T, F>(
-        &self,
-        action: &'static str,
-        path: &str,
-        call: impl FnMut(Client, String) -> F,
-    ) -> Result<T, HdfsError>
-    where
-        F: Future<Output = Result<T, NativeError>>,
-    {
-        Box::pin(self.cluster.retry(action, &self.path(path), call)).await
-    }
-
     /// Makes the folder and those above it.
     pub(crate) async fn make(&self) -> Result<(), AmError> {
-        Ok(self.ask("make", "", async |client, path| client.mkdirs(&path, FOLDER_MODE, true).await).await?)
+        let make = async |client: Client, path: String| client.mkdirs(&path, FOLDER_MODE, true).await;
+        Ok(self.cluster.ask("make", &self.root, make).await.map(drop)?)
     }
 
     /// The files in the folder; none if it is not there.
     pub(crate) async fn list(&self) -> Result<Vec<Found>, AmError> {
-        let list = async |client: Client, path: String| match client.list_status(&path, false).await {
-            Err(error) if is_missing(&error) => Ok(Vec::new()),
-            listed => listed,
-        };
-        let found = self.ask("list", "", list).await?;
+        let found = self.cluster.list(&self.root).await?;
         let files = found.into_iter().filter(|status| !status.isdir).map(|status| Found {
             name: status.path.rsplit('/').next().unwrap_or_default().to_owned(),
             len: status.length as u64,
@@ -96,41 +81,19 @@ impl Remote {
 
     /// A file's content; nothing if it is not there.
     pub(crate) async fn read(&self, path: &str) -> Result<Option<Bytes>, AmError> {
-        let read = async |client: Client, path: String| match client.read(&path).await {
-            Err(error) if is_missing(&error) => Ok(None),
-            Err(error) => Err(error),
-            Ok(reader) => reader.read_range(0, reader.file_length()).await.map(Some),
-        };
-        Ok(self.ask("read", path, read).await?)
+        Ok(self.cluster.read(&self.path(path)).await?)
     }
 
     /// Writes a small file, whole or not at all, in place of one that may be there.
     pub(crate) async fn replace(&self, path: &str, bytes: Bytes) -> Result<(), AmError> {
-        let new = format!("{path}.new");
-        let options = options();
-        let write = async |client: Client, path: String| {
-            let mut writer = client.create(&path, &options).await?;
-            Box::pin(writer.write_bytes(bytes.clone())).await?;
-            Box::pin(writer.close()).await
-        };
-        self.ask("write", &new, write).await?;
-        let to = self.path(path);
-        let renamed = self.ask("write", &new, async |client, new| client.rename(&new, &to, true).await).await;
-        match renamed {
-            // Done before, and the answer was lost.
-            Err(HdfsError::Refused { source, .. })
-                if is_missing(&source) && self.read(path).await?.as_ref() == Some(&bytes) =>
-            {
-                Ok(())
-            }
-            renamed => Ok(renamed?),
-        }
+        let (path, new) = (self.path(path), self.path(&format!("{path}.new")));
+        self.cluster.write(&new, &bytes, &options()).await?;
+        Ok(self.cluster.rename_over(&new, &path, &bytes).await?)
     }
 
     /// Removes a file or a whole folder, which may be gone already.
     pub(crate) async fn remove(&self, path: &str) -> Result<(), AmError> {
-        let remove = async |client: Client, path: String| client.delete(&path, true).await;
-        Ok(self.ask("remove", path, remove).await.map(drop)?)
+        Ok(self.cluster.remove(&self.path(path)).await?)
     }
 
     /// Begins a file, in place of one that may be there.
@@ -151,9 +114,10 @@ impl Remote {
     /// below it.
     pub(crate) async fn close_for_writer(&self, path: &str) -> Result<u64, AmError> {
         let mut patience = self.patience("take over", path);
+        let file = self.path(path);
         loop {
             let recovered =
-                self.ask("take over", path, async |client, path| client.recover_lease(&path).await);
+                self.cluster.ask("take over", &file, async |client, path| client.recover_lease(&path).await);
             if recovered.await? {
                 break;
             }
@@ -162,7 +126,8 @@ impl Remote {
                 return Err(patience.give_up().into());
             }
         }
-        let status = self.ask("read", path, async |client, path| client.get_file_info(&path).await).await?;
+        let status =
+            self.cluster.ask("read", &file, async |client, path| client.get_file_info(&path).await).await?;
         Ok(status.length as u64)
     }
 
@@ -180,12 +145,4 @@ impl Remote {
 
 fn options() -> WriteOptions {
     WriteOptions::default().overwrite(true).permission(FILE_MODE)
-}
-
-fn is_missing(error: &NativeError) -> bool {
-    match error {
-        NativeError::FileNotFound(_) => true,
-        NativeError::RPCError(class, _) => class.ends_with("FileNotFoundException"),
-        _ => false,
-    }
 }

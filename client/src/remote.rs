@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use forebay_store::{Cluster, HdfsError, Patience};
+use forebay_store::{Cluster, HdfsError, Patience, unless_missing};
 use hdfs_native::client::FileStatus;
 use hdfs_native::{Client, HdfsError as NativeError, WriteOptions};
 use tokio::time::timeout;
@@ -53,39 +53,19 @@ impl Remote {
         self.cluster.address(path)
     }
 
-    async fn ask<T, F>(
-        &self,
-        action: &'static str,
-        path: &str,
-        call: impl FnMut(Client, String) -> F,
-    ) -> Result<T, HdfsError>
-    where
-        F: Future<Output = Result<T, NativeError>>,
-    {
-        // Boxed: the futures of a writer are large, and so would be all that wait for them.
-        Box::pin(self.cluster.retry(action, path, call)).await
-    }
-
     /// What is there, if anything is.
     pub(crate) async fn stat(&self, path: &str) -> Result<Option<FileStatus>, HdfsError> {
-        self.ask("read", path, async |client, path| unless_missing(client.get_file_info(&path).await)).await
+        self.cluster.stat(path).await
     }
 
     /// What a folder holds; none if it is not there.
     pub(crate) async fn list(&self, path: &str) -> Result<Vec<FileStatus>, HdfsError> {
-        let list = async |client: Client, path: String| {
-            unless_missing(client.list_status(&path, false).await).map(Option::unwrap_or_default)
-        };
-        self.ask("list", path, list).await
+        self.cluster.list(path).await
     }
 
     /// A file's content, if it is there. It must be a small one.
     pub(crate) async fn read(&self, path: &str) -> Result<Option<Bytes>, HdfsError> {
-        let read = async |client: Client, path: String| {
-            let Some(reader) = unless_missing(client.read(&path).await)? else { return Ok(None) };
-            reader.read_range(0, reader.file_length()).await.map(Some)
-        };
-        self.ask("read", path, read).await
+        self.cluster.read(path).await
     }
 
     /// So many bytes of a file from `offset`, fewer where it ends; none if it is not there.
@@ -96,15 +76,16 @@ impl Remote {
             let len = reader.file_length().saturating_sub(offset).min(most);
             if len == 0 { Ok(Bytes::new()) } else { reader.read_range(offset, len).await }
         };
-        self.ask("read", path, read).await
+        self.cluster.ask("read", path, read).await
     }
 
     /// Makes a folder that is `user`'s alone, and those above it. One that is there must be the user's; what others may do
     /// with it is taken from them.
     pub(crate) async fn make_private(&self, path: &str, user: &str) -> Result<(), ClientError> {
         let make = async |client: Client, path: String| client.mkdirs(&path, FOLDER_MODE, true).await;
-        self.ask("make", path, make).await?;
-        let found = self.ask("read", path, async |client, path| client.get_file_info(&path).await).await?;
+        self.cluster.ask("make", path, make).await?;
+        let found =
+            self.cluster.ask("read", path, async |client, path| client.get_file_info(&path).await).await?;
         // By the servers' rules a Kerberos principal `name/host@REALM` owns as `name`.
         let short = user.split(['/', '@']).next().unwrap_or(user);
         if found.owner != user && found.owner != short {
@@ -114,7 +95,7 @@ impl Remote {
         if found.permission & OTHERS != 0 {
             let private =
                 async |client: Client, path: String| client.set_permission(&path, FOLDER_MODE).await;
-            self.ask("make private", path, private).await?;
+            self.cluster.ask("make private", path, private).await?;
         }
         Ok(())
     }
@@ -140,7 +121,8 @@ impl Remote {
                 Trouble::Hdfs(error) => patience.after(error).await?,
             }
         }
-        let found = self.ask("read", path, async |client, path| client.get_file_info(&path).await).await?;
+        let found =
+            self.cluster.ask("read", path, async |client, path| client.get_file_info(&path).await).await?;
         Ok(Uploaded { size: found.length as u64, timestamp: found.modification_time })
     }
 
@@ -165,7 +147,7 @@ impl Remote {
 
     /// Removes a file, or a folder with all that is in it; either may be gone already.
     pub(crate) async fn remove(&self, path: &str) -> Result<(), HdfsError> {
-        self.ask("remove", path, async |client, path| client.delete(&path, true).await).await.map(drop)
+        self.cluster.remove(path).await
     }
 }
 
@@ -176,14 +158,5 @@ async fn in_time<T>(
     match timeout(longest, call).await {
         Ok(answer) => answer.map_err(Trouble::Hdfs),
         Err(_) => Err(Trouble::Silence),
-    }
-}
-
-fn unless_missing<T>(answer: Result<T, NativeError>) -> Result<Option<T>, NativeError> {
-    match answer {
-        Ok(value) => Ok(Some(value)),
-        Err(NativeError::FileNotFound(_)) => Ok(None),
-        Err(NativeError::RPCError(class, _)) if class.ends_with("FileNotFoundException") => Ok(None),
-        Err(error) => Err(error),
     }
 }

@@ -10,6 +10,7 @@ mod clusters;
 mod copy;
 mod error;
 mod fetch;
+mod files;
 mod native;
 mod patience;
 
@@ -19,5 +20,6 @@ pub use clusters::Clusters;
 pub use copy::copy_bytes;
 pub use error::{AddressError, FetchError, HdfsError};
 pub use fetch::{Fetched, fetch};
+pub use files::{is_missing, unless_missing};
 pub use native::{may_pass, server_message};
 pub use patience::Patience;

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use forebay_store::{Cluster, Clusters, HdfsError};
+use forebay_store::{Cluster, Clusters, HdfsError, is_missing};
 use hdfs_native::client::FileStatus;
 use hdfs_native::{Client, HdfsError as NativeError, WriteOptions};
 
@@ -68,8 +68,7 @@ impl Hdfs {
     where
         F: Future<Output = Result<T, NativeError>>,
     {
-        // Boxed: a writer's future is large, and so would be all that wait for it.
-        Box::pin(self.cluster.retry(action, &self.path(path), call)).await
+        self.cluster.ask(action, &self.path(path), call).await
     }
 
     async fn change<T, E: Into<OutputError>>(
@@ -93,15 +92,12 @@ impl Hdfs {
     }
 
     pub(super) async fn stat(&self, path: &str) -> Result<Option<Entry>, OutputError> {
-        let found =
-            self.ask("read", path, async |client, path| unless_missing(client.get_file_info(&path).await));
-        Ok(self.in_folder(path, found.await)?.map(|status| entry(&status)))
+        let found = self.cluster.stat(&self.path(path)).await;
+        Ok(self.in_folder(path, found)?.map(|status| entry(&status)))
     }
 
     pub(super) async fn list(&self, path: &str) -> Result<Vec<Entry>, OutputError> {
-        let listed = self
-            .ask("list", path, async |client, path| unless_missing(client.list_status(&path, false).await));
-        Ok(listed.await?.unwrap_or_default().iter().map(entry).collect())
+        Ok(self.cluster.list(&self.path(path)).await?.iter().map(entry).collect())
     }
 
     pub(super) async fn make_folder(&self, path: &str, private: bool) -> Result<(), OutputError> {
@@ -111,33 +107,14 @@ impl Hdfs {
     }
 
     pub(super) async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, OutputError> {
-        let read = self.ask("read", path, async |client, path| {
-            let Some(reader) = unless_missing(client.read(&path).await)? else { return Ok(None) };
-            reader.read_range(0, reader.file_length()).await.map(Some)
-        });
-        Ok(self.in_folder(path, read.await)?.map(|bytes| bytes.to_vec()))
+        let read = self.cluster.read(&self.path(path)).await;
+        Ok(self.in_folder(path, read)?.map(|bytes| bytes.to_vec()))
     }
 
     pub(super) async fn write(&self, path: &str, bytes: Bytes) -> Result<(), OutputError> {
-        let new = format!("{path}.new");
-        let options = self.write_options();
-        let written = self.ask("write", &new, async |client, path| {
-            let mut writer = client.create(&path, &options).await?;
-            Box::pin(writer.write_bytes(bytes.clone())).await?;
-            Box::pin(writer.close()).await
-        });
-        self.change(written).await?;
-        let to = self.path(path);
-        let renamed = self.ask("write", &new, async |client, new| client.rename(&new, &to, true).await);
-        match self.change(renamed).await {
-            // Done before, and the answer was lost.
-            Err(OutputError::Hdfs(HdfsError::Refused { source, .. }))
-                if is_missing(&source) && self.read(path).await?.as_deref() == Some(&*bytes) =>
-            {
-                Ok(())
-            }
-            renamed => renamed,
-        }
+        let (path, new) = (self.path(path), self.path(&format!("{path}.new")));
+        self.change(self.cluster.write(&new, &bytes, &self.write_options())).await?;
+        self.change(self.cluster.rename_over(&new, &path, &bytes)).await
     }
 
     pub(super) async fn rename(&self, from: &str, to: &str) -> Result<Renamed, OutputError> {
@@ -157,8 +134,7 @@ impl Hdfs {
     }
 
     pub(super) async fn remove(&self, path: &str) -> Result<(), OutputError> {
-        let removed = self.ask("remove", path, async |client, path| client.delete(&path, true).await);
-        self.change(removed).await.map(drop)
+        self.change(self.cluster.remove(&self.path(path))).await
     }
 
     pub(super) async fn remove_if_empty(&self, path: &str) -> Result<(), OutputError> {
@@ -205,14 +181,6 @@ fn entry(status: &FileStatus) -> Entry {
     Entry { name: OsString::from(name), is_folder: status.isdir, len }
 }
 
-fn is_missing(error: &NativeError) -> bool {
-    match error {
-        NativeError::FileNotFound(_) => true,
-        NativeError::RPCError(class, _) => class.ends_with("FileNotFoundException"),
-        _ => false,
-    }
-}
-
 /// A file where there should be a folder.
 fn is_file(error: &NativeError) -> bool {
     match error {
@@ -222,12 +190,5 @@ fn is_file(error: &NativeError) -> bool {
             class.ends_with("ParentNotDirectoryException") || message.contains("(is not a directory)")
         }
         _ => false,
-    }
-}
-
-fn unless_missing<T>(found: Result<T, NativeError>) -> Result<Option<T>, NativeError> {
-    match found {
-        Err(error) if is_missing(&error) => Ok(None),
-        found => found.map(Some),
     }
 }
