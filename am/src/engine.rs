@@ -61,9 +61,9 @@ impl Engine {
     }
 
     /// An attempt's container will be gone soon: the cluster is asked for it often.
-    pub(crate) fn expect(&mut self, attempt: Attempt) {
+    pub(crate) fn leaves(&mut self, attempt: Attempt) {
         if let Self::Yarn(yarn) = self {
-            yarn.expect(attempt);
+            yarn.leaves(attempt);
         }
     }
 

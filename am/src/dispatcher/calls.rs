@@ -250,7 +250,7 @@ impl Dispatcher {
         let now = self.clock.now();
         self.seen.hear(now, attempt);
         self.handle(Event::Staged { attempt })?;
-        self.engine.expect(attempt);
+        self.engine.leaves(attempt);
         Ok(Ok(v1::StagedReply { stop: self.stop_order(attempt) }))
     }
 

@@ -53,7 +53,7 @@ impl Dispatcher {
         if let Some(attempt) = attempt.map(convert::attempt) {
             let now = self.clock.now();
             self.seen.hear(now, attempt);
-            self.engine.expect(attempt);
+            self.engine.leaves(attempt);
             self.late.push(Late { attempt, report, until: Instant::now() + REASON });
         }
         None

@@ -36,7 +36,7 @@ enum Order {
     GiveBack(ContainerId),
     End(Attempt, bool),
     EndAll,
-    Expect(Attempt),
+    Leaves(Attempt),
     Progress(f32),
     Finish(FinalStatus, String, oneshot::Sender<Result<(), AmError>>),
 }
@@ -99,8 +99,8 @@ impl YarnEngine {
         self.order(Order::EndAll);
     }
 
-    pub(super) fn expect(&self, attempt: Attempt) {
-        self.order(Order::Expect(attempt));
+    pub(super) fn leaves(&self, attempt: Attempt) {
+        self.order(Order::Leaves(attempt));
     }
 
     pub(super) fn progress(&self, fraction: f32) {

@@ -123,7 +123,7 @@ impl<Id: Ord + Clone> Book<Id> {
     }
 
     /// An attempt's container will soon end by itself.
-    pub(crate) fn expect(&mut self, attempt: Attempt) {
+    pub(crate) fn leaves(&mut self, attempt: Attempt) {
         for held in self.held.values_mut().filter(|held| held.attempt == attempt) {
             held.leaves = true;
         }

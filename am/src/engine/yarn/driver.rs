@@ -146,7 +146,7 @@ impl Driver {
             Order::GiveBack(id) => self.book.release(id),
             Order::End(attempt, hangs) => self.book.end(attempt, hangs, now),
             Order::EndAll => self.book.end_all(now),
-            Order::Expect(attempt) => self.book.expect(attempt),
+            Order::Leaves(attempt) => self.book.leaves(attempt),
             Order::Progress(fraction) => self.progress = fraction,
             // Taken by the caller.
             Order::Finish(..) => {}
