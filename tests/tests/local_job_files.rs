@@ -214,7 +214,7 @@ const WRONG: &[(&str, &[(&str, &str)])] = &[
         &[
             ("['..']", "must be a single name"),
             ("['a#']", "is empty"),
-            ("['hdfs:///a']", "links local files"),
+            ("['hdfs:///a']", "what is linked or shipped is a local path"),
             ("'a'", "an array"),
         ],
     ),
