@@ -257,11 +257,12 @@ fn a_namenode_that_is_down_or_silent_is_given_up_in_time() {
     blocking(async {
         let client = namenode(&hdfs).with_deadline(Duration::from_secs(3));
         assert!(client.file_info("/").await.unwrap().is_some());
+        let mut stopped = None;
         for (silent, wanted) in [(true, "no answer within"), (false, "Connection refused")] {
             if silent {
-                hdfs.namenode().stop();
+                stopped = Some(hdfs.namenode().stop());
             } else {
-                hdfs.namenode().cont();
+                drop(stopped.take());
                 hdfs.namenode().kill();
             }
             let begin = Instant::now();

@@ -228,14 +228,14 @@ fn heartbeats_that_nobody_answered_are_said_again() {
     let ask = |priority| asks([Ask::any(Priority(priority), Resource::new(64, 1), 1)]);
     cluster.run(master.beat(&AllocateRequest::default()));
     master.am = master.am.with_deadline(Duration::from_secs(2));
-    cluster.yarn.resourcemanager().stop();
+    let silent = cluster.yarn.resourcemanager().stop();
     let error = cluster.run(master.am.allocate(&ask(1))).unwrap_err();
     assert!(error.is_unanswered(), "{error}");
     // Given up by the caller; and so is its repetition.
     let dropped = cluster
         .run(async { tokio::time::timeout(Duration::from_millis(300), master.am.allocate(&ask(2))).await });
     assert!(dropped.is_err());
-    cluster.yarn.resourcemanager().cont();
+    silent.cont();
     master.am = master.am.with_deadline(common::yarn::PATIENCE);
     cluster.run(async {
         let seen = master.listen(ask(3), |seen| seen.containers.len() == 3).await;

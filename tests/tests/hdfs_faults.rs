@@ -66,9 +66,9 @@ fn a_datanode_that_falls_silent_is_replaced_by_the_other_replica() {
     hdfs.write("/in", bytes.clone(), None).unwrap();
     let (child, mut stdout) = start_feed(&hdfs, &["hdfs:///in", "--hdfs-timeout", "6"]);
     let got = read_some(&mut stdout, 8 * MIB);
-    hdfs.datanode(0).stop();
+    let silent = hdfs.datanode(0).stop();
     read_rest(got, stdout, child, &bytes);
-    hdfs.datanode(0).cont();
+    silent.cont();
 }
 
 #[test]

@@ -9,11 +9,22 @@ use std::os::unix::process::CommandExt;
 
 use jobs::{Jobs, KEEP, assert_ok, assert_said, children};
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Running, Stray, is_alive, run, wait_until};
+use support::{Running, Stray, is_alive, run, text, wait_until};
 
-/// The first attempt of worker 0 reads some of its input, then does `what`; all others keep everything.
+/// The first attempt of worker 0 reads some of its input, then does `what`; all others keep everything. They begin when it has
+/// some: what their pipes hold until then is not all that [`jobs`] has.
 fn once(what: &str) -> String {
-    format!("if test $INDEX.$FOREBAY_ATTEMPT = 0.1; then head -c 100000 > output/got; {what}; fi; {KEEP}")
+    format!(
+        "if test $INDEX.$FOREBAY_ATTEMPT = 0.1; then head -c 100000 > output/got; : > $ROOM/begun; {what}; fi; \
+         until test -e $ROOM/begun; do sleep 0.05; done; {KEEP}"
+    )
+}
+
+/// With 4 MiB more of input.
+fn jobs() -> Jobs {
+    let jobs = Jobs::new();
+    jobs.0.file("in/d", text(4 << 20));
+    jobs
 }
 
 /// To be run by a worker: its agent's process id. The worker's parent is its guard, whose parent is the agent.
@@ -21,7 +32,7 @@ const AGENT: &str = "$(cut -d ' ' -f 4 /proc/$PPID/stat)";
 
 #[test]
 fn a_worker_killed_midway_is_replaced_and_every_record_is_there_once() {
-    let jobs = Jobs::new();
+    let jobs = jobs();
     let output = run(jobs.run(&["--workers=3"], &once("kill -9 $$")));
     assert_said(&output, 0, &["worker 0 (attempt 1) was killed by signal 9", "fed more than once: split "]);
     jobs.assert_exact();
@@ -43,7 +54,7 @@ fn a_worker_that_fails_midway_leaves_nothing_in_a_streamed_output() {
 
 #[test]
 fn an_agent_killed_midway_takes_its_worker_along_and_is_replaced() {
-    let jobs = Jobs::new();
+    let jobs = jobs();
     let worker = once(&format!(
         "sleep 1000 & echo $! > $ROOM/pids; kill -9 {AGENT}; sleep 1000; echo bad >> output/got"
     ));
@@ -57,7 +68,7 @@ fn an_agent_killed_midway_takes_its_worker_along_and_is_replaced() {
 
 #[test]
 fn a_guard_killed_midway_takes_its_worker_along_and_is_replaced() {
-    let jobs = Jobs::new();
+    let jobs = jobs();
     let worker = once("sleep 1000 & echo $! > $ROOM/pids; kill -9 $PPID; sleep 1000; echo bad >> output/got");
     assert_ok(&run(jobs.run(&["--workers=2"], &worker)));
     jobs.assert_exact();
@@ -69,7 +80,7 @@ fn a_guard_killed_midway_takes_its_worker_along_and_is_replaced() {
 /// It does not die, it only stops.
 #[test]
 fn an_agent_that_hangs_is_killed_and_replaced() {
-    let jobs = Jobs::new();
+    let jobs = jobs();
     let worker = once(&format!("kill -STOP {AGENT}; sleep 1000"));
     let output = run(jobs.run(&["--workers=2"], &worker));
     assert_said(&output, 0, &["was not heard of for"]);

@@ -5,9 +5,9 @@
 mod support;
 mod yarn;
 
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
 
 use forebay_fixtures::{Yarn, YarnOptions};
 use forebay_tests::said;
@@ -187,13 +187,14 @@ fn a_job_that_waits_is_staged_for_its_user_alone_and_can_be_looked_at_left_and_e
     assert!(list.contains(&id) && list.contains("waits"), "{list}");
 
     let mut attach = me.forebay(["attach", &id]);
-    let attached = attach.stderr(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_secs(1));
+    let mut attached = attach.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(attached.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("waits in queue root.tiny")), "it is not told what is waited for");
     interrupt(&attached);
-    let output = attached.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
-    for words in ["waits in queue root.tiny", "the job goes on", &format!("forebay kill {id}")] {
-        assert!(said(&output).contains(words), "{words:?} is not in {}", said(&output));
+    let rest = lines.collect::<Vec<_>>().join("\n");
+    assert_eq!(attached.wait().unwrap().code(), Some(130), "{rest}");
+    for words in ["the job goes on", &format!("forebay kill {id}")] {
+        assert!(rest.contains(words), "{words:?} is not in {rest}");
     }
 
     let kill = run(me.forebay(["kill", &id]));
@@ -238,7 +239,7 @@ fn a_submission_that_is_interrupted_or_fails_leaves_nothing() {
     let room = Room::new();
     let me = Me { cluster, user: "short", room };
     me.input();
-    me.cluster.hdfs().datanode(0).stop();
+    let silent = me.cluster.hdfs().datanode(0).stop();
     let mut submit = me.submit(&["--hdfs-timeout", "60", "--output", "out"]);
     let submitted = submit.stderr(Stdio::piped()).spawn().unwrap();
     let staging = me.forebay_folder("staging");
@@ -253,7 +254,7 @@ fn a_submission_that_is_interrupted_or_fails_leaves_nothing() {
     assert_eq!(code(&output), 1);
     assert!(said(&output).contains(&staging), "{}", said(&output));
     me.assert_untouched();
-    me.cluster.hdfs().datanode(0).cont();
+    silent.cont();
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn a_frozen_datanode_is_given_up_in_time() {
         assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
         outcome
     };
-    hdfs.datanode(0).stop();
+    let silent = hdfs.datanode(0).stop();
     let error = timed(&other).unwrap_err();
     assert_eq!(error.reason(), Reason::TimedOut, "{error}");
     assert!(error.to_string().contains("no answer within 0.7 s"), "{error}");
@@ -61,7 +61,7 @@ fn a_frozen_datanode_is_given_up_in_time() {
     let begin = Instant::now();
     local.forget(&block, port(&hdfs, 0));
     assert!(begin.elapsed() < Duration::from_millis(300));
-    hdfs.datanode(0).cont();
+    silent.cont();
     within(LIMIT, "the DataNode serves again", || open(&local, &hdfs, &other).is_ok());
     assert!(open(&local, &hdfs, &block).unwrap().is_valid());
 }
