@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
-use forebay_fixtures::{HdfsOptions, Yarn, YarnOptions};
+use forebay_fixtures::{HadoopLine, HdfsOptions, Yarn, YarnOptions};
 use serde_json::Value;
 use support::{Room, text};
 use tempfile::TempDir;
@@ -38,7 +38,7 @@ impl Cluster {
     fn start(options: YarnOptions) -> Self {
         let programs = without_java();
         let path = programs.path().to_str().unwrap().to_owned();
-        let hdfs = HdfsOptions { datanodes: 2, separate_hosts: true, ..HdfsOptions::default() };
+        let hdfs = HdfsOptions { datanodes: 2, separate_hosts: true, ..options.hdfs };
         let options =
             YarnOptions { hdfs, container_env: vec![("PATH".to_owned(), path)], max_attempts: 4, ..options };
         let yarn = Arc::new(Yarn::start(&options).unwrap());
@@ -107,16 +107,27 @@ fn attempts(state: &Value) -> Vec<u64> {
 fn three_workers_share_a_file_where_there_is_no_java() {
     let cluster = shared();
     let _turn = cluster.quiet.read();
-    let me = cluster.user("three");
-    let input = input(&me);
+    share_a_file(&cluster.user("three"));
+}
+
+/// The other line that clusters run; all tests here run on it with `FOREBAY_TESTS=all`.
+#[test]
+fn three_workers_share_a_file_on_hadoop_3_3() {
+    let hdfs = HdfsOptions { hadoop: Some(HadoopLine::V3_3), ..HdfsOptions::default() };
+    let cluster = Cluster::start(YarnOptions { hdfs, ..YarnOptions::default() });
+    share_a_file(&cluster.user("older"));
+}
+
+fn share_a_file(me: &Me) {
+    let input = input(me);
     let programs = without_java();
     let worker = "if command -v java || test -n \"$JAVA_HOME$HADOOP_HOME\"; then exit 9; fi; cat > output/got; : > $ROOM/fed.$INDEX";
-    let job = Submitted::with(&me, &["--workers=3", SPLITS, "--output=out"], SH, worker, |client| {
+    let job = Submitted::with(me, &["--workers=3", SPLITS, "--output=out"], SH, worker, |client| {
         client.env("PATH", programs.path()).env_remove("JAVA_HOME").env_remove("HADOOP_HOME");
     });
     let state = job.succeed();
-    assert_exact(&me, &input, "out");
-    assert_eq!(names(&me, "fed.").len(), 3, "not all workers were there");
+    assert_exact(me, &input, "out");
+    assert_eq!(names(me, "fed.").len(), 3, "not all workers were there");
     assert_eq!(attempts(&state), [1, 1, 1]);
 }
 
