@@ -3,15 +3,16 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use forebay_am::{Condition, JobFolder, JobState};
-use forebay_client::{Client, Killed, is_application_id};
+use forebay_am::{Condition, JobFolder, JobState, Verdict};
+use forebay_client::{Client, EndedBy, Killed, is_application_id};
 use forebay_feeder::DEFAULT_HDFS_TIMEOUT;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, pidfd_send_signal};
 use serde_json::json;
 
 use crate::args::KillArgs;
 use crate::attach::stop;
 use crate::exit::Exit;
+use crate::signals;
 use crate::talk::{Failure, Talk};
 
 /// How long a job of this machine may take to end.
@@ -39,26 +40,49 @@ pub(crate) fn run(args: &KillArgs) -> Exit {
 fn on_cluster(id: &str) -> Result<(&'static str, String), Failure> {
     let client = Client::open(DEFAULT_HDFS_TIMEOUT)?;
     let why = format!("{} asked for it with forebay kill", client.user());
-    Ok(match client.kill(id, &why, &*stop()?)? {
-        Killed::WasOver => ("was-over", format!("{id} was over already (forebay status {id})")),
-        Killed::Stopped => {
+    let stop = stop()?;
+    let killed = client.kill(id, &why, &stop).map_err(|error| {
+        let failure = Failure::from(error);
+        match signals::cause(&stop) {
+            Some(signal) => Failure::exiting(failure.to_string(), Exit::signal(signal)),
+            None => failure,
+        }
+    })?;
+    Ok(words(id, &killed))
+}
+
+/// What ended it, for machines, and all of it for people.
+fn words(id: &str, killed: &Killed) -> (&'static str, String) {
+    let end = match &killed.verdict {
+        Verdict::Succeeded => "it has succeeded, and its output is complete".to_owned(),
+        Verdict::Failed { why } => format!("it has failed: {why}"),
+        Verdict::Stopped { why } => format!("it was stopped: {why}"),
+        Verdict::CommitFailed { why } => format!("its output could not be committed: {why}"),
+    };
+    match killed.by {
+        EndedBy::WasOver => ("was-over", format!("{id} was over already: {end} (forebay status {id})")),
+        EndedBy::Itself => ("ended-itself", format!("{id} came to its end before it could be ended: {end}")),
+        EndedBy::Master => {
             ("stopped", format!("{id} was ended by its application master; its output is untouched"))
         }
-        Killed::Forced => ("forced", format!("{id} was ended by YARN; its output is untouched")),
-    })
+        EndedBy::Yarn => ("forced", format!("{id} was ended by YARN; its output is untouched")),
+    }
 }
 
 fn here(job: &str) -> Result<(&'static str, String), Failure> {
     let folder = JobFolder::find(job)?;
     let shown = folder.path().display();
-    let (Condition::Running, state) = JobState::read(&folder)? else {
+    let (Condition::Running, _) = JobState::read(&folder)? else {
         return Ok(("was-over", format!("the job in {shown} does not run")));
     };
-    let pid = state.and_then(|state| Pid::from_raw(i32::try_from(state.pid).ok()?));
-    let pid = pid
-        .ok_or_else(|| Failure::failed(format!("the job in {shown} is starting; ask again when it runs")))?;
-    kill_process(pid, Signal::TERM).map_err(|error| {
-        Failure::failed(format!("cannot stop the job in {shown}, process {}: {error}", pid.as_raw_nonzero()))
+    let Some((pid, process)) = folder.master()? else {
+        return Err(Failure::failed(format!(
+            "the job in {shown} runs, and none of the processes that are seen here has its lock {shown}/am.lock; it may run on \
+             another machine or in another container, or be starting: ask again, or ask there"
+        )));
+    };
+    pidfd_send_signal(&process, Signal::TERM).map_err(|error| {
+        Failure::failed(format!("cannot stop the job in {shown}, process {pid}: {error}"))
     })?;
     let deadline = Instant::now() + PATIENCE;
     while folder.is_running() {

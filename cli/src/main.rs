@@ -7,6 +7,7 @@ mod feed;
 mod job;
 mod kernel;
 mod kill;
+mod log;
 mod logs;
 mod progress;
 mod report_file;
@@ -15,6 +16,7 @@ mod signals;
 mod status;
 mod submit;
 mod talk;
+mod words;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -39,7 +41,7 @@ fn main() -> ExitCode {
         }
     };
     if !matches!(cli.command, Command::Agent | Command::Guard(_)) {
-        init_log();
+        log::init(wants_json());
     }
     match cli.command {
         Command::Feed(args) => feed::run(&args).into(),
@@ -88,18 +90,7 @@ fn guard(flags: GuardFlags) -> i32 {
     }
 }
 
-/// Whether `--json` stands among the options of a command line that could not be read.
+/// Whether `--json` stands among the options.
 fn wants_json() -> bool {
     std::env::args_os().take_while(|arg| arg != "--").any(|arg| arg == "--json")
-}
-
-/// Logs go to standard error; `FOREBAY_LOG` says which (`debug`, `forebay_feeder=trace`, …).
-fn init_log() {
-    use tracing_subscriber::EnvFilter;
-    let filter =
-        EnvFilter::try_from_env("FOREBAY_LOG").unwrap_or_else(|_| EnvFilter::new("warn,hdfs_native=error"));
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    // Fails only when a logger is there already.
-    let _ = log.try_init();
 }

@@ -14,6 +14,7 @@ use crate::job::{here, print};
 use crate::kernel;
 use crate::signals;
 use crate::talk::{Failure, Talk};
+use crate::words::count;
 
 /// A setting of `forebay run` alone.
 const JOB_DIR: &str = "job-dir";
@@ -55,7 +56,7 @@ fn submit(args: &SubmitArgs, talk: Talk) -> Result<Exit, Failure> {
     let stop = stop()?;
     let submitted =
         client.submit(prepared, &stop, &mut |line| talk.say(line)).map_err(|error| match error {
-            ClientError::Interrupted { .. } => {
+            ClientError::Interrupted { .. } | ClientError::MayRun { .. } => {
                 let exit = signals::cause(&stop).map_or(Exit::FAILURE, Exit::signal);
                 Failure::exiting(error.to_string(), exit)
             }
@@ -80,14 +81,19 @@ fn page(dry: &DryRun) -> String {
     let queue =
         dry.queue.as_ref().map_or_else(|| "the default queue".to_owned(), |queue| format!("queue {queue}"));
     line(&format!("{} would be submitted to {queue}; nothing was changed", dry.name));
-    line(&format!("input: {} in {} files, {} splits", DecimalBytes(dry.bytes), dry.files, dry.splits));
+    line(&format!(
+        "input: {} in {}, {}",
+        DecimalBytes(dry.bytes),
+        count(dry.files as u64, "file"),
+        count(dry.splits, "split")
+    ));
     let share = |bytes: u64| bytes as f64 * 100.0 / dry.bytes.max(1) as f64;
     for host in &dry.hosts {
         let node = if host.has_node { "" } else { ", where no NodeManager runs" };
         line(&format!("  {} ({:.0}%) on {}{node}", DecimalBytes(host.bytes), share(host.bytes), host.host));
     }
     if dry.more_hosts > 0 {
-        line(&format!("  and more on {} other hosts", dry.more_hosts));
+        line(&format!("  and more on {}", count(dry.more_hosts as u64, "other host")));
     }
     if dry.remote_bytes > 0 {
         line(&format!(
@@ -101,7 +107,10 @@ fn page(dry: &DryRun) -> String {
     };
     line(&container("application master", &dry.am));
     line(&container(
-        &format!("each of {} workers, {FEED_MIB} MiB for its feed included", dry.workers),
+        &match dry.workers {
+            1 => format!("the worker, {FEED_MIB} MiB for its feed included"),
+            workers => format!("each of {workers} workers, {FEED_MIB} MiB for its feed included"),
+        },
         &dry.worker,
     ));
     line("uploads:");

@@ -45,6 +45,9 @@ impl ApplicationState {
 pub struct Application {
     /// `application_…`
     pub id: String,
+    /// What kind of application it is: `FOREBAY`.
+    #[serde(rename = "type")]
+    pub kind: String,
     /// The job's name.
     pub name: String,
     /// Whose it is.

@@ -1,37 +1,102 @@
-//! What an application that has ended leaves behind when its application master could not clean up.
+//! What an application that is over leaves behind when its application master could not clean up.
 
-use forebay_job::Job;
-use forebay_output::{OutputDir, OutputError};
+use std::time::{Duration, Instant};
+
+use forebay_am::Verdict;
+use forebay_output::{OutputDir, OutputError, State, finish_commit};
 use forebay_store::Address;
+use tokio::time::sleep;
 
 use crate::ClientError;
 use crate::client::Client;
 
+/// After so long the containers of an application that is over have ended: the ResourceManager tells their NodeManagers with
+/// the next heartbeat, and those kill soon. Its application master removes the staging folder within that time, if it can.
+const ENDING: Duration = Duration::from_secs(3);
+/// How often is looked whether it has.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What was found of an application that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// It has cleaned up by itself.
+    Nothing,
+    /// What it had staged, which is gone now.
+    Staged,
+    /// Its output was committed all the same, and stays.
+    Committed,
+}
+
 impl Client {
     /// Removes the staging folder of an application that is over, and what it has staged of its output, if they are still
-    /// there: its application master removes both, last the folder. Says whether there was anything.
-    pub(crate) async fn clean(&self, id: &str) -> Result<bool, ClientError> {
+    /// there: its application master removes both, last the folder.
+    pub(crate) async fn clean(&self, id: &str, verdict: &Verdict) -> Result<Found, ClientError> {
         let staging = self.site.staging(id);
         if self.site.remote.stat(&staging).await?.is_none() {
-            return Ok(false);
+            return Ok(Found::Nothing);
         }
-        if let Some(job) = self.history(id).job().await? {
-            self.abort_outputs(id, &job).await?;
+        let outputs = match verdict {
+            // What a failed commit has left is for people to look at.
+            Verdict::Succeeded | Verdict::CommitFailed { .. } => Vec::new(),
+            Verdict::Failed { .. } | Verdict::Stopped { .. } => self.outputs(id).await?,
+        };
+        // Soon, if that can be. While somebody may be renaming there, nothing is renamed back.
+        if furthest(&outputs).await? == State::Open {
+            undo(&outputs).await?;
         }
+        if self.is_removed_within(&staging, ENDING).await? {
+            return Ok(Found::Staged);
+        }
+        // Again: containers may have staged more before they ended.
+        let found = undo(&outputs).await?;
         self.site.remote.remove(&staging).await?;
-        Ok(true)
+        Ok(found)
     }
 
-    async fn abort_outputs(&self, id: &str, job: &Job) -> Result<(), ClientError> {
-        for output in &job.outputs {
-            let address = Address::parse(output.path.as_ref());
+    /// Where a job puts its output. Where its folder is gone, nobody knows.
+    async fn outputs(&self, id: &str) -> Result<Vec<OutputDir>, ClientError> {
+        let Some(job) = self.history(id).job().await? else { return Ok(Vec::new()) };
+        let open = |path: &str| {
+            let address = Address::parse(path.as_ref());
             let address = address.map_err(|error| ClientError::Refused(error.to_string()))?;
-            match OutputDir::open(&address, id, &self.site.clusters)?.abort().await {
-                // It had gone well.
-                Ok(()) | Err(OutputError::Done { .. }) => {}
-                Err(error) => return Err(error.into()),
+            Ok(OutputDir::open(&address, id, &self.site.clusters)?)
+        };
+        job.outputs.iter().map(|output| open(&output.path)).collect()
+    }
+
+    async fn is_removed_within(&self, path: &str, time: Duration) -> Result<bool, ClientError> {
+        let deadline = Instant::now() + time;
+        while Instant::now() < deadline {
+            sleep(LOOK).await;
+            if self.site.remote.stat(path).await?.is_none() {
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
     }
+}
+
+/// How far the one is that is the furthest.
+async fn furthest(outputs: &[OutputDir]) -> Result<State, OutputError> {
+    let mut furthest = State::Open;
+    for output in outputs {
+        match output.state().await? {
+            State::Committed => return Ok(State::Committed),
+            State::Committing => furthest = State::Committing,
+            State::Open => {}
+        }
+    }
+    Ok(furthest)
+}
+
+/// Takes back what is staged, and a commit that broke off. One that is done in one path is finished in all.
+async fn undo(outputs: &[OutputDir]) -> Result<Found, OutputError> {
+    if furthest(outputs).await? == State::Committed {
+        finish_commit(outputs).await?;
+        return Ok(Found::Committed);
+    }
+    for output in outputs {
+        output.abort().await?;
+    }
+    Ok(Found::Staged)
 }

@@ -68,6 +68,51 @@ pub enum ClientError {
         /// What was looked at.
         why: String,
     },
+    /// Not one of ours.
+    #[error(
+        "{id} is an application of type {kind} and no job of Forebay's; 'yarn application -status {id}' tells of it"
+    )]
+    NotAJob {
+        /// As asked for.
+        id: String,
+        /// What it is.
+        kind: String,
+    },
+    /// Somebody else's job.
+    #[error(
+        "{id} is a job of {owner}, who alone may look into its folder and end it; the user here is {user}"
+    )]
+    NotYours {
+        /// As asked for.
+        id: String,
+        /// Whose it is.
+        owner: String,
+        /// Who asks.
+        user: String,
+    },
+    /// A job is over, and not all of it is cleared away.
+    #[error(
+        "{id} is over, and what it has left could not be removed: {why}; 'forebay kill {id}' tries that again"
+    )]
+    Left {
+        /// The application's id.
+        id: String,
+        /// Why.
+        why: String,
+    },
+    /// A job was not submitted whole, and may run nevertheless.
+    #[error(
+        "{error}; YARN may have {id} all the same, which could not be ended ({why}), so all of it is left as it is; \
+         'forebay kill {id}' ends it"
+    )]
+    MayRun {
+        /// The application's id.
+        id: String,
+        /// What went wrong.
+        error: String,
+        /// Why it could not be ended.
+        why: String,
+    },
     /// The secrets of the job's channel.
     #[error("cannot make the job's secrets: {0}")]
     Secrets(#[from] forebay_protocol::SecretsError),
@@ -111,7 +156,11 @@ impl ClientError {
     /// Whether the user asked for something that cannot be.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::NoConfiguration | Self::Job(_) | Self::NoJob { .. } => true,
+            Self::NoConfiguration
+            | Self::Job(_)
+            | Self::NoJob { .. }
+            | Self::NotAJob { .. }
+            | Self::NotYours { .. } => true,
             Self::Am(error) => error.is_usage(),
             _ => false,
         }

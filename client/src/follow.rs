@@ -4,10 +4,12 @@ use std::time::{Duration, Instant};
 
 use forebay_am::{JobState, Phase, Told, Verdict};
 use forebay_feeder::Stop;
-use tokio::time::sleep;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 use crate::ClientError;
 use crate::application::{Application, ApplicationState};
+use crate::clean::Found;
 use crate::client::Client;
 use crate::history::History;
 use crate::link::Link;
@@ -88,8 +90,12 @@ struct Watch<'a> {
     read_history: Option<Instant>,
     heard: Instant,
     is_silent: bool,
+    /// YARN has, or had, the job.
+    is_known: bool,
     unknown_since: Option<Instant>,
     is_forgotten: bool,
+    /// A question to the ResourceManager on its way.
+    asking: JoinSet<Result<Option<Application>, ClientError>>,
 }
 
 impl Client {
@@ -101,18 +107,19 @@ impl Client {
         see: &mut dyn FnMut(Seen),
     ) -> Result<Followed, ClientError> {
         let link = self.link(&submitted.id).with_secrets(Some(submitted.secrets.clone()));
-        self.runtime.block_on(self.follow_by(link, &submitted.id, stop, see))
+        self.runtime.block_on(self.follow_by(link, &submitted.id, true, stop, see))
     }
 
     /// Follows a job that somebody has submitted.
     pub fn attach(&self, id: &str, stop: &Stop, see: &mut dyn FnMut(Seen)) -> Result<Followed, ClientError> {
-        self.runtime.block_on(self.follow_by(self.link(id), id, stop, see))
+        self.runtime.block_on(self.follow_by(self.link(id), id, false, stop, see))
     }
 
     async fn follow_by(
         &self,
         link: Link,
         id: &str,
+        is_known: bool,
         stop: &Stop,
         see: &mut dyn FnMut(Seen),
     ) -> Result<Followed, ClientError> {
@@ -129,14 +136,17 @@ impl Client {
             read_history: None,
             heard: Instant::now(),
             is_silent: false,
+            is_known,
             unknown_since: None,
             is_forgotten: false,
+            asking: JoinSet::new(),
         };
         tokio::select! {
             biased;
-            ended = watch.until_the_end(see) => ended.map(|ended| Followed::Ended(Box::new(ended))),
-            signal = raised(stop) => Ok(Followed::Left { signal }),
+            over = watch.until_the_end(see) => over?,
+            signal = raised(stop) => return Ok(Followed::Left { signal }),
         }
+        Ok(Followed::Ended(Box::new(watch.end(stop, see).await)))
     }
 }
 
@@ -145,13 +155,13 @@ fn is_due(last: Option<Instant>, every: Duration) -> bool {
 }
 
 impl Watch<'_> {
-    async fn until_the_end(&mut self, see: &mut dyn FnMut(Seen)) -> Result<Ended, ClientError> {
+    async fn until_the_end(&mut self, see: &mut dyn FnMut(Seen)) -> Result<(), ClientError> {
         let mut finished: Option<Instant> = None;
         loop {
             self.look_at_application(see).await?;
             let is_over = self.application.as_ref().is_some_and(|application| application.state.is_over());
             if is_over || self.is_forgotten || finished.is_some_and(|at| at.elapsed() > LEAVING) {
-                return self.end(see).await;
+                return Ok(());
             }
             if self.application.as_ref().is_some_and(|found| found.state == ApplicationState::Running) {
                 self.look_at_job(see).await?;
@@ -166,13 +176,28 @@ impl Watch<'_> {
     /// While nothing runs, and when the job is about to be over, the ResourceManager knows first.
     async fn look_at_application(&mut self, see: &mut dyn FnMut(Seen)) -> Result<(), ClientError> {
         let runs = self.state.as_ref().is_some_and(|state| state.phase == Phase::Running);
-        if !is_due(self.asked_rm, if runs { SELDOM } else { OFTEN }) {
-            return Ok(());
+        if self.asking.is_empty() {
+            if !is_due(self.asked_rm, if runs { SELDOM } else { OFTEN }) {
+                return Ok(());
+            }
+            self.asked_rm = Some(Instant::now());
+            let (rm, id) = (self.client.rm.clone(), self.id.to_owned());
+            self.asking.spawn(async move { rm.report(&id).await });
         }
-        self.asked_rm = Some(Instant::now());
-        match self.client.rm.report(self.id).await {
+        // A ResourceManager that is away takes long to say nothing; the job is looked at meanwhile.
+        let Ok(Some(answer)) = timeout(OFTEN, self.asking.join_next()).await else {
+            self.silence(see, "the ResourceManager does not answer");
+            return Ok(());
+        };
+        let answer = answer.unwrap_or_else(|error| {
+            let action = "ask for an application".to_owned();
+            Err(ClientError::ResourceManager { action, why: error.to_string() })
+        });
+        match answer {
             Ok(Some(application)) => {
+                let application = self.client.site.of_user(application)?;
                 self.has_word(see);
+                self.is_known = true;
                 self.unknown_since = None;
                 let waits = application.state == ApplicationState::Accepted;
                 let ahead = if !waits {
@@ -193,12 +218,13 @@ impl Watch<'_> {
             }
             Ok(None) => {
                 let since = *self.unknown_since.get_or_insert_with(Instant::now);
-                let is_over = self.history.state().await?.is_some_and(|state| state.phase == Phase::Finished);
-                if is_over || (self.application.is_some() && since.elapsed() > FORGOTTEN) {
+                let state = self.history.state().await.unwrap_or_default();
+                let is_over = state.is_some_and(|state| state.phase == Phase::Finished);
+                if is_over || (self.is_known && since.elapsed() > FORGOTTEN) {
                     // One that keeps few, or one that was started anew and has kept nothing.
                     self.is_forgotten = true;
                     self.application = None;
-                } else if self.application.is_some() {
+                } else if self.is_known {
                     self.silence(see, "the ResourceManager does not know the job any more");
                 } else {
                     return Err(self.client.no_job(self.id, &self.history).await);
@@ -206,7 +232,7 @@ impl Watch<'_> {
                 Ok(())
             }
             // It may be restarting: the job goes on without it, and so do we.
-            Err(error) if self.application.is_some() => {
+            Err(error) if self.is_known => {
                 self.silence(see, &error.to_string());
                 Ok(())
             }
@@ -229,7 +255,7 @@ impl Watch<'_> {
         }
         if self.link.is_lost()
             && let Ok(Some(state)) = self.history.state().await
-            && self.state.as_ref().is_none_or(|known| known.updated < state.updated)
+            && self.state.as_ref().is_none_or(|known| is_newer(&state, known))
         {
             self.state = Some(state.clone());
             see(Seen::State(Box::new(state)));
@@ -237,27 +263,54 @@ impl Watch<'_> {
         Ok(())
     }
 
-    /// The application is over: what is left is read, and what its application master could not remove is removed.
-    async fn end(&mut self, see: &mut dyn FnMut(Seen)) -> Result<Ended, ClientError> {
-        for told in self.history.events().await.unwrap_or_default() {
-            see(Seen::Told(told));
+    /// The application is over: what is left is read, and what its application master could not remove is removed. Raising
+    /// `stop` ends that.
+    async fn end(&mut self, stop: &Stop, see: &mut dyn FnMut(Seen)) -> Ended {
+        let found = tokio::select! {
+            biased;
+            found = self.clear_away(see) => Ok(found),
+            signal = raised(stop) => Err(signal),
+        };
+        let (mut verdict, mut exit) = verdict(self.state.as_ref(), self.application.as_ref());
+        match found {
+            // Its application master was ended before it could say so.
+            Ok(Found::Committed) => (verdict, exit) = (Verdict::Succeeded, 0),
+            Ok(Found::Nothing | Found::Staged) => {}
+            Err(signal) => see(Seen::Note(format!(
+                "signal {signal} came when the job was over, and what it has left may not be removed; 'forebay kill {}' removes it",
+                self.id
+            ))),
         }
-        if let Ok(Some(state)) = self.history.state().await {
-            self.state = Some(state.clone());
-            see(Seen::State(Box::new(state)));
-        }
-        if self.application.as_ref().is_some_and(|application| application.state.is_over())
-            && let Err(error) = self.client.clean(self.id).await
-        {
-            see(Seen::Note(format!("what the job left behind could not be removed: {error}")));
-        }
-        let (verdict, exit) = verdict(self.state.as_ref(), self.application.as_ref());
-        Ok(Ended {
+        Ended {
             verdict,
             exit,
             state: self.state.take(),
             application: self.application.take(),
             folder: self.history.address(),
+        }
+    }
+
+    async fn clear_away(&mut self, see: &mut dyn FnMut(Seen)) -> Found {
+        for told in self.history.events().await.unwrap_or_default() {
+            see(Seen::Told(told));
+        }
+        if let Ok(Some(kept)) = self.history.state().await
+            && self.state.as_ref().is_none_or(|known| is_newer(&kept, known))
+        {
+            self.state = Some(kept.clone());
+            see(Seen::State(Box::new(kept)));
+        }
+        let is_over = self.application.as_ref().is_some_and(|application| application.state.is_over());
+        if !is_over && !self.is_forgotten {
+            return Found::Nothing;
+        }
+        let (verdict, _) = verdict(self.state.as_ref(), self.application.as_ref());
+        self.client.clean(self.id, &verdict).await.unwrap_or_else(|error| {
+            see(Seen::Note(format!(
+                "what the job left behind could not be removed: {error}; 'forebay kill {}' tries that again",
+                self.id
+            )));
+            Found::Nothing
         })
     }
 
@@ -274,6 +327,12 @@ impl Watch<'_> {
             see(Seen::Note(format!("{why}; the job may go on, and is waited for")));
         }
     }
+}
+
+/// Whether a state is another one's successor. The end comes last, whatever clocks say.
+fn is_newer(state: &JobState, than: &JobState) -> bool {
+    let order = |state: &JobState| (state.phase == Phase::Finished, state.updated.clone());
+    order(state) > order(than)
 }
 
 /// How a job ended: by its own word, else by YARN's.

@@ -1,30 +1,21 @@
-//! Looking at jobs, and ending them, from any machine that has the configuration.
+//! Looking at jobs, from any machine that has the configuration.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use forebay_am::{Condition, JobState, Verdict};
-use forebay_feeder::Stop;
 use futures_util::{StreamExt, stream};
-use tokio::time::sleep;
 
 use crate::ClientError;
 use crate::application::{Application, ApplicationState, is_application_id};
 use crate::client::Client;
 use crate::follow::verdict;
 use crate::history::History;
-use crate::stop::raised;
+use crate::site::short;
 
 /// So many jobs are listed.
 const MOST: usize = 200;
 /// So many folders are read at once.
 const AT_ONCE: usize = 8;
-/// How long an application master may take to end its job well.
-const GRACE: Duration = Duration::from_secs(15);
-/// How long YARN may take to end an application.
-const FORCE: Duration = Duration::from_mins(1);
-/// How often is looked.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// How a job stands.
 #[derive(Debug)]
@@ -43,23 +34,12 @@ pub struct Status {
     pub folder: String,
 }
 
-/// What came of ending a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Killed {
-    /// It was over already.
-    WasOver,
-    /// Its application master has ended it.
-    Stopped,
-    /// YARN has.
-    Forced,
-}
-
 impl Client {
     /// How a job stands.
     pub fn status(&self, id: &str) -> Result<Status, ClientError> {
         self.runtime.block_on(async {
             let history = self.history(id);
-            let application = self.rm.report(id).await?;
+            let application = self.application(id).await?;
             let runs = application.as_ref().is_some_and(|found| found.state == ApplicationState::Running);
             let live = if runs { self.link(id).state().await? } else { None };
             let state = if live.is_some() { live } else { history.state().await? };
@@ -73,7 +53,7 @@ impl Client {
     /// The user's jobs, the latest first, `MOST` at most: those that YARN knows, and those of which there are folders.
     pub fn list(&self) -> Result<Vec<Status>, ClientError> {
         self.runtime.block_on(async {
-            let known = self.rm.applications(&self.site.user).await?;
+            let known = self.rm.applications(short(&self.site.user)).await?;
             let mut all: BTreeMap<(u64, u64), (String, Option<Application>)> = BTreeMap::new();
             for folder in self.site.remote.list(&self.site.jobs()).await? {
                 let id = folder.path.rsplit('/').next().unwrap_or_default();
@@ -97,56 +77,9 @@ impl Client {
         })
     }
 
-    /// Ends a job: its application master is asked first, then YARN. What it has staged is removed. `why` is for the job's
-    /// story; raising `stop` ends the waiting, not the killing.
-    pub fn kill(&self, id: &str, why: &str, stop: &Stop) -> Result<Killed, ClientError> {
-        self.runtime.block_on(async {
-            tokio::select! {
-                biased;
-                signal = raised(stop) => Err(ClientError::Refused(format!(
-                    "signal {signal} came before {id} had ended; ask again, or look with 'forebay status {id}'"
-                ))),
-                killed = self.end(id, why) => killed,
-            }
-        })
-    }
-
-    async fn end(&self, id: &str, why: &str) -> Result<Killed, ClientError> {
-        let Some(application) = self.rm.report(id).await? else {
-            return Err(self.no_job(id, &self.history(id)).await);
-        };
-        if application.state.is_over() {
-            self.clean(id).await?;
-            return Ok(Killed::WasOver);
-        }
-        let mut link = self.link(id);
-        let asked = application.state == ApplicationState::Running && link.kill(why).await?;
-        if asked && self.is_over_within(id, GRACE).await? {
-            self.clean(id).await?;
-            return Ok(Killed::Stopped);
-        }
-        self.rm.kill(id, why).await?;
-        if !self.is_over_within(id, FORCE).await? {
-            return Err(ClientError::ResourceManager {
-                action: format!("end {id}"),
-                why: format!("it was told to, and the application is not over after {} s", FORCE.as_secs()),
-            });
-        }
-        self.clean(id).await?;
-        Ok(Killed::Forced)
-    }
-
-    async fn is_over_within(&self, id: &str, time: Duration) -> Result<bool, ClientError> {
-        let deadline = Instant::now() + time;
-        loop {
-            if self.rm.report(id).await?.is_none_or(|application| application.state.is_over()) {
-                return Ok(true);
-            }
-            if Instant::now() >= deadline {
-                return Ok(false);
-            }
-            sleep(LOOK).await;
-        }
+    /// What YARN says of a job, if it knows it. Other applications, and those of others, are refused.
+    pub(crate) async fn application(&self, id: &str) -> Result<Option<Application>, ClientError> {
+        self.rm.report(id).await?.map(|application| self.site.of_user(application)).transpose()
     }
 
     /// Why there is no such job.

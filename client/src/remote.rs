@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::ClientError;
 use crate::pack::PackError;
+use crate::site::short;
 use crate::source::Source;
 
 /// Files of a job are its user's alone.
@@ -86,9 +87,7 @@ impl Remote {
         self.cluster.ask("make", path, make).await?;
         let found =
             self.cluster.ask("read", path, async |client, path| client.get_file_info(&path).await).await?;
-        // By the servers' rules a Kerberos principal `name/host@REALM` owns as `name`.
-        let short = user.split(['/', '@']).next().unwrap_or(user);
-        if found.owner != user && found.owner != short {
+        if found.owner != user && found.owner != short(user) {
             let path = self.address(path);
             return Err(ClientError::NotOurs { path, owner: found.owner, user: user.to_owned() });
         }

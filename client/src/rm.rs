@@ -18,7 +18,7 @@ use crate::sizes::{GPU, Node, Size};
 use crate::staging::is_for_am;
 
 /// Of all applications of ours.
-const TYPE: &str = "FOREBAY";
+pub(crate) const TYPE: &str = "FOREBAY";
 /// The queue of those who name none.
 const USUAL_QUEUE: &str = "default";
 /// Under which name the application master finds its secrets (`forebay_am`).
@@ -26,8 +26,8 @@ const AM_SECRETS: &str = "forebay.am";
 /// So many applications of a queue are looked at.
 const MOST: u32 = 1000;
 
-/// The ResourceManager.
-#[derive(Debug)]
+/// The ResourceManager. Cheap to clone.
+#[derive(Debug, Clone)]
 pub(crate) struct Rm {
     manager: ResourceManager,
     /// For messages: its address, or the cluster's name.
@@ -106,7 +106,7 @@ impl Rm {
         Ok(New { id: new.id.to_string(), most: size(&new.maximum_capability) })
     }
 
-    /// Hands a job over, of which everything is staged.
+    /// Hands a job over, of which everything is staged. `None`: the ResourceManager has it, and looks at it still.
     pub(crate) async fn submit(
         &self,
         site: &Site,
@@ -114,7 +114,7 @@ impl Rm {
         prepared: &Prepared,
         launch: &Launch,
         secrets: &JobSecrets,
-    ) -> Result<Application, ClientError> {
+    ) -> Result<Option<Application>, ClientError> {
         let failed = || self.failed("submit the job");
         let job = &prepared.job;
         let resource = Resource::new(prepared.am.memory_mib, prepared.am.cores);
@@ -128,8 +128,12 @@ impl Rm {
         submission.node_label.clone_from(&job.node_label);
         submission.am_node_label.clone_from(&job.node_label);
         submission.container = Some(container(site, id, launch, secrets, failed)?);
-        let report = self.manager.submit(&submission).await.map_err(failed())?;
-        Ok(application(report))
+        match self.manager.submit(&submission).await {
+            Ok(report) => Ok(Some(application(report))),
+            // It was taken, and is not lost: it is followed.
+            Err(yarn::Error::Slow { .. }) => Ok(None),
+            Err(error) => Err(failed()(error)),
+        }
     }
 
     /// What YARN says of an application, if it knows it.
@@ -238,6 +242,7 @@ fn application(report: ApplicationReport) -> Application {
     use yarn::ApplicationState as Yarn;
     Application {
         id: report.id.to_string(),
+        kind: report.application_type,
         name: report.name,
         user: report.user,
         queue: report.queue,

@@ -10,7 +10,9 @@ use forebay_store::Clusters;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::ClientError;
+use crate::application::Application;
 use crate::remote::Remote;
+use crate::rm::TYPE;
 
 /// Where homes are, unless configured otherwise (`hdfs-default.xml`).
 const HOMES: &str = "/user";
@@ -40,11 +42,22 @@ impl Site {
         let user = Login::from_conf(&conf)?.user().to_owned();
         let homes = conf.trimmed("dfs.user.home.dir.prefix")?.filter(|homes| !homes.is_empty());
         let homes = homes.unwrap_or_else(|| HOMES.to_owned());
-        // By the servers' rules a Kerberos principal `name/host@REALM` is at home as `name`.
-        let short = user.split(['/', '@']).next().unwrap_or(&user);
-        let home = format!("{}/{short}", homes.trim_end_matches('/'));
+        let home = format!("{}/{}", homes.trim_end_matches('/'), short(&user));
         let authority = cluster.authority().to_owned();
         Ok(Self { conf, conf_dir, clusters, remote: Remote::new(cluster), authority, user, home })
+    }
+
+    /// Refuses an application that is none of the user's jobs.
+    pub(crate) fn of_user(&self, application: Application) -> Result<Application, ClientError> {
+        let Application { id, kind, user, .. } = &application;
+        if kind != TYPE {
+            return Err(ClientError::NotAJob { id: id.clone(), kind: kind.clone() });
+        }
+        if *user != self.user && user != short(&self.user) {
+            let (id, owner, user) = (id.clone(), user.clone(), self.user.clone());
+            return Err(ClientError::NotYours { id, owner, user });
+        }
+        Ok(application)
     }
 
     /// The folder of all that Forebay keeps.
@@ -66,6 +79,11 @@ impl Site {
     pub(crate) fn staging(&self, id: &str) -> String {
         format!("{}/.forebay/staging/{id}", self.home)
     }
+}
+
+/// By the servers' rules a Kerberos principal `name/host@REALM` is called `name`.
+pub(crate) fn short(user: &str) -> &str {
+    user.split(['/', '@']).next().unwrap_or(user)
 }
 
 /// Threads for a client.

@@ -1,14 +1,15 @@
 //! Submitting: everything is put where it belongs, then the ResourceManager is told. What goes wrong before leaves nothing.
 
-use std::time::{Duration, Instant};
+use std::cell::Cell;
+use std::time::Duration;
 
-use forebay_am::launch;
+use forebay_am::{Verdict, launch};
 use forebay_feeder::Stop;
 use forebay_protocol::{ClientSecrets, JobSecrets};
 use tokio::time::{sleep, timeout};
 
 use crate::ClientError;
-use crate::application::{Application, ApplicationState};
+use crate::application::ApplicationState;
 use crate::client::Client;
 use crate::link::SECRETS;
 use crate::prepare::Prepared;
@@ -16,12 +17,15 @@ use crate::sizes;
 use crate::staging::put;
 use crate::stop::raised;
 
-/// How long a job that was not submitted may take to be removed.
-const TAKING_BACK: Duration = Duration::from_secs(15);
-/// How long the ResourceManager may take to write an application down.
-const ACCEPTED: Duration = Duration::from_secs(30);
-/// How often it is asked.
-const LOOK: Duration = Duration::from_millis(100);
+/// How long YARN may take to end a job that was not submitted whole.
+const ENDING: Duration = Duration::from_secs(30);
+/// How long the files of such a job may take to be removed.
+const TAKING_BACK: Duration = Duration::from_secs(30);
+/// After so long the ResourceManager has heard of what was on its way to it when that was called off.
+const ON_ITS_WAY: Duration = Duration::from_secs(2);
+
+/// Why such a job is ended.
+const NOT_WHOLE: &str = "it was not submitted whole";
 
 /// A job that YARN has.
 #[derive(Debug)]
@@ -50,19 +54,26 @@ impl Client {
             let id = new.id;
             prepared.plan = prepared.plan.with_job_id(&id);
             tell(&format!("the job is {id}; what it needs is being uploaded"));
+            let is_sent = Cell::new(false);
             let submitted = tokio::select! {
                 biased;
                 signal = raised(stop) => Err(ClientError::Interrupted { signal, left: None }),
-                submitted = self.stage_and_submit(&prepared, &id) => submitted,
+                submitted = self.stage_and_submit(&prepared, &id, &is_sent) => submitted,
             };
             match submitted {
                 Ok(secrets) => Ok(Submitted { id, secrets }),
-                Err(error) => Err(self.take_back(&id, error).await),
+                Err(error) => Err(self.take_back(&id, error, is_sent.get()).await),
             }
         })
     }
 
-    async fn stage_and_submit(&self, prepared: &Prepared, id: &str) -> Result<ClientSecrets, ClientError> {
+    /// `is_sent`: YARN may have heard of it.
+    async fn stage_and_submit(
+        &self,
+        prepared: &Prepared,
+        id: &str,
+        is_sent: &Cell<bool>,
+    ) -> Result<ClientSecrets, ClientError> {
         let Prepared { job, plan, cargo, nodes, .. } = prepared;
         let (remote, user) = (&self.site.remote, &*self.site.user);
         let (staging, folder) = (self.site.staging(id), self.site.job(id));
@@ -93,47 +104,35 @@ impl Client {
         put(remote, &format!("{folder}/plan.json"), plan.to_json()?).await?;
         // Last: a folder with a job file is a job.
         put(remote, &format!("{folder}/job.toml"), shipped.to_toml().into_bytes()).await?;
-        let taken = self.rm.submit(&self.site, id, prepared, &launch, &secrets).await?;
-        self.wait_until_accepted(taken).await?;
-        Ok(clients)
-    }
-
-    /// The ResourceManager takes an application first, and looks at it then. One that it still looks at after a while is not
-    /// lost: it is followed.
-    async fn wait_until_accepted(&self, mut application: Application) -> Result<(), ClientError> {
-        let deadline = Instant::now() + ACCEPTED;
-        while application.state == ApplicationState::Submitted && Instant::now() < deadline {
-            sleep(LOOK).await;
-            application = self.rm.report(&application.id).await?.unwrap_or(application);
-        }
-        match application.state {
-            ApplicationState::Failed | ApplicationState::Killed => Err(ClientError::Refused(format!(
-                "YARN did not take the job {}: {}",
-                application.id,
-                application.why()
-            ))),
-            _ => Ok(()),
+        is_sent.set(true);
+        match self.rm.submit(&self.site, id, prepared, &launch, &secrets).await? {
+            Some(refused) if matches!(refused.state, ApplicationState::Failed | ApplicationState::Killed) => {
+                Err(ClientError::Refused(format!("YARN did not take the job {id}: {}", refused.why())))
+            }
+            _ => Ok(clients),
         }
     }
 
-    /// Removes a job that is not to be: whatever was made of it.
-    async fn take_back(&self, id: &str, error: ClientError) -> ClientError {
-        let mut kept = Vec::new();
-        let remove = async {
-            // It may have been heard of: then it must end, too.
-            if self.rm.kill(id, "it was not submitted whole").await.is_err() {
-                tracing::info!(id, "the ResourceManager could not be told to end it");
+    /// Removes a job that is not to be: whatever was made of it. One that may run is left as it is.
+    async fn take_back(&self, id: &str, error: ClientError, is_sent: bool) -> ClientError {
+        let mut was_heard_of = false;
+        if is_sent {
+            let ended = timeout(ENDING, self.end_if_heard_of(id)).await;
+            let ended = match ended {
+                Ok(ended) => ended.map_err(|why| why.to_string()),
+                Err(_) => Err(format!("the ResourceManager took more than {} s", ENDING.as_secs())),
+            };
+            match ended {
+                Ok(heard) => was_heard_of = heard,
+                Err(why) => return may_run(id, error, why),
             }
-            for path in [self.site.staging(id), self.site.job(id)] {
-                if self.site.remote.remove(&path).await.is_err() {
-                    kept.push(self.site.remote.address(&path));
-                }
-            }
-        };
-        if timeout(TAKING_BACK, remove).await.is_err() && kept.is_empty() {
-            kept.push(self.site.remote.address(&self.site.staging(id)));
         }
-        let left = (!kept.is_empty()).then(|| kept.join(" and "));
+        let removed = timeout(TAKING_BACK, self.remove_all(id, was_heard_of)).await;
+        let left = (!matches!(removed, Ok(Ok(())))).then(|| {
+            let [staging, folder] =
+                [self.site.staging(id), self.site.job(id)].map(|path| self.site.remote.address(&path));
+            format!("what there may be in {staging} and {folder}")
+        });
         match (error, left) {
             (ClientError::Interrupted { signal, .. }, left) => ClientError::Interrupted { signal, left },
             (error, None) => error,
@@ -142,4 +141,36 @@ impl Client {
             }
         }
     }
+
+    /// Says whether YARN has heard of it.
+    async fn end_if_heard_of(&self, id: &str) -> Result<bool, ClientError> {
+        self.rm.kill(id, NOT_WHOLE).await?;
+        if self.rm.report(id).await?.is_some() {
+            return Ok(true);
+        }
+        sleep(ON_ITS_WAY).await;
+        self.rm.kill(id, NOT_WHOLE).await?;
+        Ok(self.rm.report(id).await?.is_some())
+    }
+
+    /// One that YARN has heard of may have begun to stage output.
+    async fn remove_all(&self, id: &str, was_heard_of: bool) -> Result<(), ClientError> {
+        if was_heard_of {
+            let why = NOT_WHOLE.to_owned();
+            self.clean(id, &Verdict::Stopped { why }).await?;
+        } else {
+            self.site.remote.remove(&self.site.staging(id)).await?;
+        }
+        Ok(self.site.remote.remove(&self.site.job(id)).await?)
+    }
+}
+
+fn may_run(id: &str, error: ClientError, why: String) -> ClientError {
+    let error = match error {
+        ClientError::Interrupted { signal, .. } => {
+            format!("signal {signal} came while the job was being submitted")
+        }
+        error => error.to_string(),
+    };
+    ClientError::MayRun { id: id.to_owned(), error, why }
 }
