@@ -115,6 +115,7 @@ fn on_cluster(args: &LogsArgs) -> Result<(), Failure> {
             Err(Failure::failed(format!("cannot print the logs of {}: {error}", args.job)))
         }
         Err(LogsError::Client(error)) => Err(error.into()),
+        Err(error @ LogsError::Cut { .. }) => Err(Failure::failed(error.to_string())),
     }
 }
 

@@ -89,33 +89,51 @@ impl History {
         }
     }
 
-    /// The logs that are kept, by attempt and name.
-    pub(crate) async fn logs(&self) -> Result<Vec<Log>, ClientError> {
+    /// The logs that are kept, by attempt and name: of all attempts, or those of one worker, or with one number.
+    pub(crate) async fn logs(
+        &self,
+        worker: Option<u32>,
+        attempt: Option<u32>,
+    ) -> Result<Vec<Log>, ClientError> {
+        let workers = match worker {
+            Some(worker) => vec![worker],
+            None => self.numbers("logs").await?,
+        };
         let mut logs = Vec::new();
-        for (index, worker) in self.numbers("logs").await? {
-            for (number, attempt) in self.numbers(&format!("logs/{worker}")).await? {
-                let folder = self.path(&format!("logs/{worker}/{attempt}"));
-                let files = self.remote.list(&folder).await?;
-                logs.extend(files.iter().filter(|file| !file.isdir).map(|file| Log {
-                    attempt: Attempt { index, number },
-                    name: file.path.rsplit('/').next().unwrap_or_default().to_owned(),
-                    len: file.length as u64,
-                }));
+        for index in workers {
+            let numbers = match attempt {
+                Some(attempt) => vec![attempt],
+                None => self.numbers(&format!("logs/{index}")).await?,
+            };
+            for number in numbers {
+                logs.extend(self.logs_of(Attempt { index, number }).await?);
             }
         }
-        logs.sort_by(|a, b| (a.attempt, &a.name).cmp(&(b.attempt, &b.name)));
+        Ok(logs)
+    }
+
+    /// The logs that are kept of an attempt, by name.
+    pub(crate) async fn logs_of(&self, attempt: Attempt) -> Result<Vec<Log>, ClientError> {
+        let Attempt { index, number } = attempt;
+        let files = self.remote.list(&self.path(&format!("logs/{index}/{number}"))).await?;
+        let files = files.iter().filter(|file| !file.isdir);
+        let mut logs: Vec<_> = files
+            .map(|file| Log {
+                attempt,
+                name: file.path.rsplit('/').next().unwrap_or_default().to_owned(),
+                len: file.length as u64,
+            })
+            .collect();
+        logs.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(logs)
     }
 
     /// Folders that are called by a number, in order.
-    async fn numbers(&self, folder: &str) -> Result<Vec<(u32, String)>, ClientError> {
+    async fn numbers(&self, folder: &str) -> Result<Vec<u32>, ClientError> {
         let found = self.remote.list(&self.path(folder)).await?;
-        let number = |path: &str| {
-            let name = path.rsplit('/').next()?;
-            Some((name.parse().ok()?, name.to_owned()))
-        };
-        let mut numbers: Vec<_> =
-            found.iter().filter(|file| file.isdir).filter_map(|file| number(&file.path)).collect();
+        let folders = found.iter().filter(|file| file.isdir);
+        let mut numbers: Vec<u32> =
+            folders.filter_map(|file| file.path.rsplit('/').next()?.parse().ok()).collect();
         numbers.sort_unstable();
         Ok(numbers)
     }

@@ -1,14 +1,17 @@
 //! What the workers of a job have written: through the application master while they run, from the job's folder after.
 
+mod follow;
+
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use forebay_am::{Attempt, JobState};
+use forebay_am::{Attempt, JobState, WorkerState};
 use forebay_protocol::{Client as AmClient, v1};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tonic::Status;
 
 use crate::ClientError;
@@ -20,10 +23,10 @@ use crate::link::in_time;
 const PIECE: usize = 4 << 20;
 /// Pieces on their way from all attempts.
 const WAITING: usize = 16;
-/// How often is looked for more attempts.
-const LOOK: Duration = Duration::from_millis(500);
 /// How long an attempt that was there at the last look may be silent about its log, when that is not followed.
 const SILENCE: Duration = Duration::from_secs(10);
+/// How long the end of a log may take that is shown beside other things.
+const ASIDE: Duration = Duration::from_secs(10);
 
 /// Which logs are wanted.
 #[derive(Debug, Clone)]
@@ -48,15 +51,38 @@ pub struct Log {
 /// Takes what comes of a log, of so many that are known; the end of one is an empty piece.
 pub(crate) type Out<'a> = &'a mut dyn FnMut(Log, usize, &[u8]) -> io::Result<()>;
 
-/// Why printing ended early.
+/// Why printing ended early, or is not whole.
 #[derive(Debug, thiserror::Error)]
 pub enum LogsError {
     /// Nothing more can be learned.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// All was printed that could be had.
+    #[error("not all that was written could be had: {}; {}", named(.logs), yarn(.id))]
+    Cut {
+        /// The application's id.
+        id: String,
+        /// The logs that may lack something, and why.
+        logs: Vec<(Log, String)>,
+    },
     /// Whoever reads has gone, or the like.
     #[error("cannot print: {0}")]
     Print(#[from] io::Error),
+}
+
+fn named(logs: &[(Log, String)]) -> String {
+    let Some((Log { attempt, name }, why)) = logs.first() else { return String::new() };
+    let mut text =
+        format!("{name} of worker {} (attempt {}) may lack its end: {why}", attempt.index, attempt.number);
+    if logs.len() > 1 {
+        // Writing to a text does not fail.
+        let _ = write!(text, " (and so may {} more)", logs.len() - 1);
+    }
+    text
+}
+
+fn yarn(id: &str) -> String {
+    format!("ask again, or look into 'yarn logs -applicationId {id}'")
 }
 
 impl Wanted {
@@ -68,21 +94,12 @@ impl Wanted {
     fn name(&self, name: &str) -> Option<&'static str> {
         self.names.iter().copied().find(|wanted| *wanted == name)
     }
-}
 
-/// What is known of a log.
-#[derive(Debug, Default)]
-struct Known {
-    /// So much of it was printed.
-    read: u64,
-    /// Its attempt may be at work.
-    lives: bool,
-    /// Bytes of it that are kept on HDFS, if it is there.
-    kept: Option<u64>,
-    /// Somebody reads it through the application master.
-    is_read: bool,
-    /// It is printed to its end.
-    is_done: bool,
+    /// Those of these that are wanted.
+    fn among(&self, kept: Vec<crate::history::Log>) -> Vec<Log> {
+        let kept = kept.into_iter().filter(|log| self.wants(log.attempt));
+        kept.filter_map(|log| Some(Log { attempt: log.attempt, name: self.name(&log.name)? })).collect()
+    }
 }
 
 /// A word of who reads a log.
@@ -96,148 +113,65 @@ impl Client {
     /// Prints logs of a job: what there is, or with `follow` what comes, until the job is over. Says whether there was any.
     pub fn logs(&self, id: &str, wanted: &Wanted, follow: bool, out: Out<'_>) -> Result<bool, LogsError> {
         self.runtime.block_on(async {
-            let mut logs = BTreeMap::new();
             if follow {
-                self.follow_logs(id, wanted, &mut logs, out).await?;
+                self.follow_logs(id, wanted, out).await
             } else {
-                self.print_logs(id, wanted, &mut logs, out).await?;
+                self.print_logs(id, wanted, out).await
             }
-            Ok(!logs.is_empty())
         })
     }
 
-    /// The end of a log that is kept, so many bytes of it; nothing where that cannot be had.
+    /// The end of a log that is kept, so many bytes of it; nothing where that cannot be had soon.
     pub fn end_of_log(&self, id: &str, attempt: Attempt, name: &str, most: u64) -> Option<Vec<u8>> {
-        self.runtime.block_on(async {
+        let read = async {
             let history = self.history(id);
-            let logs = history.logs().await.ok()?;
-            let kept = logs.iter().find(|kept| kept.attempt == attempt && kept.name == name)?;
+            let logs = history.logs_of(attempt).await.ok()?;
+            let kept = logs.iter().find(|kept| kept.name == name)?;
             let most = usize::try_from(most).ok()?;
             let offset = kept.len.saturating_sub(most as u64);
             history.log(attempt, name, offset, most).await.ok().map(|bytes| bytes.to_vec())
-        })
+        };
+        self.runtime.block_on(async { timeout(ASIDE, read).await.ok().flatten() })
     }
 
-    /// Adds what there is now. Says whether the job is over.
-    async fn look(
-        &self,
-        id: &str,
-        wanted: &Wanted,
-        history: &History,
-        link: &mut crate::link::Link,
-        logs: &mut BTreeMap<Log, Known>,
-    ) -> Result<bool, ClientError> {
+    async fn print_logs(&self, id: &str, wanted: &Wanted, out: Out<'_>) -> Result<bool, LogsError> {
+        let (history, mut link) = (self.history(id), self.link(id));
         // First: what an application that is over has not kept will not be kept.
-        let application = self.rm.report(id).await?;
+        let application = self.application(id).await?;
         let is_over = application.as_ref().is_none_or(|application| application.state.is_over());
         if application.is_none() && history.job().await?.is_none() {
-            return Err(self.no_job(id, history).await);
+            return Err(self.no_job(id, &history).await.into());
         }
         let state = if is_over { None } else { link.state().await? };
-        for known in logs.values_mut() {
-            known.lives = false;
+        let mut logs = BTreeMap::new();
+        for attempt in state.iter().flat_map(living).filter(|attempt| wanted.wants(*attempt)) {
+            logs.extend(wanted.names.iter().map(|name| (Log { attempt, name }, false)));
         }
-        for attempt in state.iter().flat_map(attempts).filter(|attempt| wanted.wants(*attempt)) {
-            for name in wanted.names {
-                logs.entry(Log { attempt, name }).or_default().lives = true;
-            }
-        }
-        for kept in history.logs().await? {
-            if let Some(name) = wanted.name(&kept.name).filter(|_| wanted.wants(kept.attempt)) {
-                logs.entry(Log { attempt: kept.attempt, name }).or_default().kept = Some(kept.len);
-            }
-        }
-        Ok(is_over)
-    }
-
-    async fn print_logs(
-        &self,
-        id: &str,
-        wanted: &Wanted,
-        logs: &mut BTreeMap<Log, Known>,
-        out: Out<'_>,
-    ) -> Result<(), LogsError> {
-        let (history, mut link) = (self.history(id), self.link(id));
-        self.look(id, wanted, &history, &mut link, logs).await?;
+        let kept = history.logs(wanted.worker, wanted.attempt).await?;
+        logs.extend(wanted.among(kept).into_iter().map(|log| (log, true)));
         let many = logs.len();
-        for (&log, known) in &mut *logs {
-            if known.kept.is_none()
-                && let Some(client) = link.client().await?
-            {
-                let (sender, mut words) = mpsc::channel(WAITING);
-                tokio::spawn(read(client, log, known.read, false, sender));
-                while let Ok(Some(Word::Piece(_, _, piece))) = timeout(SILENCE, words.recv()).await {
-                    out(log, many, &piece)?;
-                }
+        let mut cut = Vec::new();
+        for (&log, &is_kept) in &logs {
+            let mut read = 0;
+            if is_kept {
+                print_kept(&history, log, many, &mut read, out).await?;
             } else {
-                print_kept(&history, log, many, known, out).await?;
+                let broken = match link.client().await.map_err(LogsError::from)? {
+                    Some(client) => print_living(client, log, many, &mut read, out).await?,
+                    None => Some("its application master does not answer".to_owned()),
+                };
+                // It may have ended meanwhile.
+                if let Some(why) = broken {
+                    if history.logs_of(log.attempt).await?.is_empty() {
+                        cut.push((log, why));
+                    } else {
+                        print_kept(&history, log, many, &mut read, out).await?;
+                    }
+                }
             }
             out(log, many, &[])?;
         }
-        Ok(())
-    }
-
-    async fn follow_logs(
-        &self,
-        id: &str,
-        wanted: &Wanted,
-        logs: &mut BTreeMap<Log, Known>,
-        out: Out<'_>,
-    ) -> Result<(), LogsError> {
-        let (history, mut link) = (self.history(id), self.link(id));
-        let (sender, mut words) = mpsc::channel(WAITING);
-        loop {
-            let is_over = self.look(id, wanted, &history, &mut link, logs).await?;
-            let many = logs.len();
-            for (&log, known) in &mut *logs {
-                if known.is_done || known.is_read {
-                    continue;
-                }
-                if known.kept.is_some() && !known.lives {
-                    print_kept(&history, log, many, known, out).await?;
-                    known.is_done = true;
-                    out(log, many, &[])?;
-                } else if known.lives
-                    && let Some(client) = link.client().await?
-                {
-                    known.is_read = true;
-                    tokio::spawn(read(client, log, known.read, true, sender.clone()));
-                }
-            }
-            if is_over && logs.values().all(|known| !known.is_read) {
-                return Ok(());
-            }
-            let next = Instant::now() + LOOK;
-            loop {
-                let left = next.saturating_duration_since(Instant::now());
-                let word = tokio::select! {
-                    biased;
-                    word = words.recv() => word,
-                    () = sleep(left) => None,
-                };
-                match word {
-                    None => break,
-                    Some(Word::Piece(log, offset, piece)) => {
-                        let known = logs.entry(log).or_default();
-                        let piece = news(&mut known.read, offset, &piece);
-                        if !piece.is_empty() {
-                            out(log, many, piece)?;
-                        }
-                    }
-                    Some(Word::End(log, ended)) => {
-                        let known = logs.entry(log).or_default();
-                        known.is_read = false;
-                        match ended {
-                            Ok(()) => {
-                                known.is_done = true;
-                                out(log, many, &[])?;
-                            }
-                            Err(status) => tracing::debug!(?log, %status, "a log is read anew"),
-                        }
-                    }
-                }
-            }
-        }
+        if cut.is_empty() { Ok(many > 0) } else { Err(LogsError::Cut { id: id.to_owned(), logs: cut }) }
     }
 }
 
@@ -249,31 +183,67 @@ fn news<'a>(read: &mut u64, offset: u64, piece: &'a [u8]) -> &'a [u8] {
     piece
 }
 
-/// The attempts that may be at work.
-fn attempts(state: &JobState) -> impl Iterator<Item = Attempt> {
-    let workers = state.workers.iter().filter(|worker| worker.agent_pid.is_some());
+/// The attempts whose agents pass their logs on.
+fn living(state: &JobState) -> impl Iterator<Item = Attempt> {
+    let is_there = |state: WorkerState| {
+        matches!(
+            state,
+            WorkerState::Rejoining | WorkerState::Running | WorkerState::Staging | WorkerState::Ending
+        )
+    };
+    let workers =
+        state.workers.iter().filter(move |worker| worker.agent_pid.is_some() && is_there(worker.state));
     workers.map(|worker| Attempt { index: worker.index, number: worker.attempt })
 }
 
+/// Prints what is kept of a log, from `read` bytes on.
 async fn print_kept(
     history: &History,
     log: Log,
     many: usize,
-    known: &mut Known,
+    read: &mut u64,
     out: Out<'_>,
 ) -> Result<(), LogsError> {
     loop {
-        let piece = history.log(log.attempt, log.name, known.read, PIECE).await?;
+        let piece = history.log(log.attempt, log.name, *read, PIECE).await?;
         if piece.is_empty() {
             return Ok(());
         }
-        known.read += piece.len() as u64;
+        *read += piece.len() as u64;
         out(log, many, &piece)?;
     }
 }
 
+/// Prints what there is of a log whose agent is there. Gives a reason where that may not be all.
+async fn print_living(
+    client: AmClient,
+    log: Log,
+    many: usize,
+    read: &mut u64,
+    out: Out<'_>,
+) -> Result<Option<String>, LogsError> {
+    let (sender, mut words) = mpsc::channel(WAITING);
+    let reader = tokio::spawn(read_log(client, log, *read, false, sender));
+    let broken = loop {
+        match timeout(SILENCE, words.recv()).await {
+            Ok(Some(Word::Piece(_, offset, piece))) => {
+                let piece = news(read, offset, &piece);
+                if !piece.is_empty() {
+                    out(log, many, piece)?;
+                }
+            }
+            Ok(Some(Word::End(_, Ok(())))) => break None,
+            Ok(Some(Word::End(_, Err(status)))) => break Some(status.message().to_owned()),
+            Ok(None) => break Some("it is not read any more".to_owned()),
+            Err(_) => break Some(format!("nothing came of it for {} s", SILENCE.as_secs())),
+        }
+    };
+    reader.abort();
+    Ok(broken)
+}
+
 /// Reads a log through the application master, and says when that has ended.
-async fn read(mut client: AmClient, log: Log, from: u64, follow: bool, to: mpsc::Sender<Word>) {
+async fn read_log(mut client: AmClient, log: Log, from: u64, follow: bool, to: mpsc::Sender<Word>) {
     let request = v1::LogsRequest {
         index: log.attempt.index,
         number: log.attempt.number,
