@@ -61,8 +61,13 @@ impl Client {
 
     /// The scheduler's step of memory in MiB, as far as this machine's configuration tells.
     pub fn step_mib(&self) -> u64 {
+        self.configured_step_mib().unwrap_or(STEP_MIB)
+    }
+
+    /// The same, if it is configured here at all.
+    pub(crate) fn configured_step_mib(&self) -> Option<u64> {
         let step = self.site.conf.trimmed("yarn.scheduler.minimum-allocation-mb").ok().flatten();
-        step.and_then(|step| step.parse().ok()).filter(|&step| step > 0).unwrap_or(STEP_MIB)
+        step.and_then(|step| step.parse().ok()).filter(|&step| step > 0)
     }
 
     pub(crate) fn history(&self, id: &str) -> History {

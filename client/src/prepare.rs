@@ -1,7 +1,7 @@
 //! A job that is about to be submitted: planned, and all refused that can be refused before anything is changed.
 
 use forebay_am::JobPlan;
-use forebay_job::Job;
+use forebay_job::{Job, JobError};
 use forebay_output::OutputDir;
 use forebay_store::Address;
 use serde::Serialize;
@@ -26,6 +26,8 @@ pub struct Prepared {
     pub(crate) nodes: Vec<Node>,
     pub(crate) worker: Size,
     pub(crate) am: Size,
+    /// The scheduler's step of memory in MiB, where it is known.
+    pub(crate) step_mib: Option<u64>,
 }
 
 /// What would be done.
@@ -97,6 +99,7 @@ impl Client {
     /// `folder`.
     pub fn prepare(&self, job: Job, folder: &str) -> Result<Prepared, ClientError> {
         let job = job.on_cluster(&self.site.authority, &self.site.home, folder)?;
+        refuse_kept_folder(&job)?;
         let plan = JobPlan::located(NO_ID, &job)?;
         self.runtime.block_on(async {
             for output in &job.outputs {
@@ -107,7 +110,8 @@ impl Client {
             let cargo = Cargo::collect(&self.site, &job).await?;
             let (worker, am) = (Size::worker(&job), Size::am(&job));
             let nodes = self.rm.nodes().await?;
-            let prepared = Prepared { job, plan, cargo, nodes, worker, am };
+            let step_mib = self.configured_step_mib();
+            let prepared = Prepared { job, plan, cargo, nodes, worker, am, step_mib };
             self.check(&prepared).await?;
             Ok(prepared)
         })
@@ -161,17 +165,36 @@ impl Client {
     }
 }
 
+/// What a worker's container has goes with it.
+fn refuse_kept_folder(job: &Job) -> Result<(), JobError> {
+    if !job.keep_folder {
+        return Ok(());
+    }
+    let otherwise = if job.outputs.is_empty() {
+        "leave it out"
+    } else {
+        "leave it out, and restart with replay-all: from-ack and an output go together on one machine alone"
+    };
+    Err(JobError::Conflict(format!(
+        "keep-folder cannot be had on a cluster, where each attempt of a worker has a container, and so a folder, of its own; \
+         {otherwise}"
+    )))
+}
+
 impl Prepared {
     /// Whether its containers can be had.
     pub(crate) fn fits(&self, most: Option<&Size>) -> Result<(), String> {
         let label = self.job.node_label.as_deref();
-        sizes::fits("the application master's container", &self.am, most, &self.nodes, label)?;
+        let fits = |what: &str, size: &Size| {
+            sizes::fits(what, size, self.step_mib.unwrap_or(1), most, &self.nodes, label)
+        };
+        fits("the application master's container", &self.am)?;
         let worker = if self.worker.gpus > 0 {
             "a worker's container (see --worker-gpus)"
         } else {
             "a worker's container"
         };
-        sizes::fits(worker, &self.worker, most, &self.nodes, label)
+        fits(worker, &self.worker)
     }
 
     /// The job.

@@ -74,10 +74,12 @@ impl Size {
     }
 }
 
-/// Whether a container of this size can be had at all. `most` is the largest that the ResourceManager gives.
+/// Whether a container of this size can be had at all. `step_mib`: YARN rounds memory up to a multiple of it. `most` is the
+/// largest that the ResourceManager gives.
 pub(crate) fn fits(
     what: &str,
     size: &Size,
+    step_mib: u64,
     most: Option<&Size>,
     nodes: &[Node],
     label: Option<&str>,
@@ -101,15 +103,25 @@ pub(crate) fn fits(
     let Some(largest) = largest(&wanted) else {
         return Err(format!("there is no running node{labelled}; ask again when NodeManagers are up"));
     };
-    if wanted.iter().all(|node| lacks(size, &node.total)) {
+    // The ResourceManager rounds up, but to no more than it gives.
+    let mut rounded = size.rounded(step_mib);
+    if let Some(most) = most {
+        rounded.memory_mib = rounded.memory_mib.min(most.memory_mib.max(size.memory_mib));
+    }
+    if wanted.iter().all(|node| lacks(&rounded, &node.total)) {
         let more = if largest.total.gpus < size.gpus {
             let most = wanted.iter().map(|node| node.total.gpus).max().unwrap_or(0);
             format!(", and none more GPUs than {most}")
         } else {
             String::new()
         };
+        let rounds = if rounded.memory_mib > size.memory_mib {
+            format!(", which YARN rounds up to {} MiB", rounded.memory_mib)
+        } else {
+            String::new()
+        };
         return Err(format!(
-            "{what} needs {size}, and no node{labelled} has that: the largest of {}, {}, has {}{more}; ask for less",
+            "{what} needs {size}{rounds}, and no node{labelled} has that: the largest of {}, {}, has {}{more}; ask for less",
             wanted.len(),
             largest.host,
             largest.total
@@ -154,7 +166,7 @@ mod tests {
     fn what_no_node_has_is_refused_with_what_the_largest_has() {
         let nodes = [node("small", "", size(2048, 2, 0)), node("large", "gpu", size(8192, 4, 1))];
         let fits = |asked: Size, most: Option<&Size>, label| {
-            fits("a worker's container", &asked, most, &nodes, label)
+            fits("a worker's container", &asked, 1, most, &nodes, label)
         };
         assert_eq!(fits(size(8192, 4, 1), None, None), Ok(()));
         assert_eq!(fits(size(8192, 4, 1), None, Some("gpu")), Ok(()));
@@ -169,6 +181,19 @@ mod tests {
         }
         let why = fits(size(4096, 1, 0), Some(&size(2048, 8, 8)), None).unwrap_err();
         assert!(why.contains("no container more than 2048 MiB") && why.contains("large"), "{why}");
+    }
+
+    #[test]
+    fn what_fits_only_before_yarn_rounds_it_up_is_refused() {
+        let nodes = [node("small", "", size(4000, 8, 0))];
+        let fits = |step, most: Option<&Size>| {
+            fits("a worker's container", &size(3900, 1, 0), step, most, &nodes, None)
+        };
+        assert_eq!(fits(1, None), Ok(()));
+        let why = fits(1024, None).unwrap_err();
+        assert!(why.contains("3900 MiB") && why.contains("rounds up to 4096 MiB"), "{why}");
+        // No container becomes larger than the largest that is given.
+        assert_eq!(fits(1024, Some(&size(4000, 8, 0))), Ok(()));
     }
 
     #[test]

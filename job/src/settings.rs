@@ -309,7 +309,8 @@ pub static SETTINGS: &[Setting] = &[
         value_name: "BOOL",
         default: None,
         heading: FAILURE,
-        help: "Give a restarted worker the folder of its predecessor, with all that lies in it, on the same host",
+        help: "Give a restarted worker the folder of its predecessor, with all that lies in it. Not on a cluster, where \
+               each attempt has a container of its own",
         read: |job, texts| one(&mut job.keep_folder, texts, switch),
         write: |job| unless(&false, &job.keep_folder, bool::to_string),
     },
