@@ -77,7 +77,9 @@ pub(crate) fn measure(folder: &Path) -> Result<u64, PackError> {
         fn folder(&mut self, _: &Path, _: &Metadata) -> Result<(), PackError> {
             Ok(())
         }
-        fn file(&mut self, _: &Path, _: &Path, facts: &Metadata) -> Result<(), PackError> {
+        fn file(&mut self, path: &Path, _: &Path, facts: &Metadata) -> Result<(), PackError> {
+            // Unreadable is said now, not in the middle of the upload.
+            File::open(path).map_err(unread(path))?;
             self.0 += facts.len();
             Ok(())
         }
@@ -152,13 +154,15 @@ impl<W: Write> Sink for Builder<W> {
         let mut header = header(facts, EntryType::Regular, facts.len());
         let file = File::open(path).map_err(unread(path))?;
         // No more than the header says, or the archive would be none.
-        let mut reader = Reader { file: file.take(facts.len()), failed: None };
+        let mut reader = Reader { file: (&file).take(facts.len()), failed: None };
         let written = self.append_data(&mut header, name, &mut reader);
         if let Some(error) = reader.failed {
             return Err(unread(path)(error));
         }
         written.map_err(PackError::Write)?;
-        if reader.file.limit() > 0 {
+        let is_short = reader.file.limit() > 0;
+        let is_longer = (&file).read(&mut [0]).map_err(unread(path))? > 0;
+        if is_short || is_longer {
             return Err(PackError::Changed { path: path.to_owned() });
         }
         Ok(())
@@ -166,12 +170,12 @@ impl<W: Write> Sink for Builder<W> {
 }
 
 /// Tells an error of the file from one of the archive.
-struct Reader {
-    file: io::Take<File>,
+struct Reader<'a> {
+    file: io::Take<&'a File>,
     failed: Option<io::Error>,
 }
 
-impl Read for Reader {
+impl Read for Reader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.file.read(buffer).map_err(|error| {
             let said = io::Error::from(error.kind());
@@ -219,6 +223,35 @@ mod tests {
         assert_eq!(names, [("a", "echo"), ("b", ""), ("b/empty", ""), (&*long, "long"), ("run.sh", "echo")]);
         assert_eq!(found[0].2, 0o755, "a program stays one");
         assert_eq!(measure(room.path()).unwrap(), 4 + 4 + 4);
+    }
+
+    #[test]
+    fn a_file_that_is_not_as_long_as_it_was_is_not_shipped() {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("log");
+        let pack = |before: &str, after: &str| {
+            fs::write(&path, before).unwrap();
+            let facts = path.metadata().unwrap();
+            fs::write(&path, after).unwrap();
+            let mut archive = Builder::new(Vec::new());
+            Sink::file(&mut archive, &path, Path::new("log"), &facts)
+        };
+        pack("123", "456").unwrap();
+        for after in ["12", "1234"] {
+            let error = pack("123", after).unwrap_err();
+            assert!(matches!(error, PackError::Changed { .. }), "{after}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_refused_before_anything_is_sent() {
+        let room = tempfile::tempdir().unwrap();
+        fs::write(room.path().join("secret"), "s").unwrap();
+        fs::set_permissions(room.path().join("secret"), fs::Permissions::from_mode(0)).unwrap();
+        // The superuser may read everything.
+        if File::open(room.path().join("secret")).is_err() {
+            assert!(measure(room.path()).unwrap_err().to_string().contains("secret"));
+        }
     }
 
     #[test]

@@ -144,8 +144,9 @@ pub(crate) async fn put(remote: &Remote, path: &str, text: Vec<u8>) -> Result<()
 }
 
 fn is_taken(name: &str) -> bool {
-    // The NodeManager's own files begin with a dot, or so.
-    TAKEN.contains(&name) || name.starts_with('.') || name.starts_with(DEFAULT_EXECUTOR)
+    // Beside each of the NodeManager's files lies one of its checksums.
+    let checked = name.strip_prefix('.').and_then(|name| name.strip_suffix(".crc")).unwrap_or(name);
+    TAKEN.contains(&checked) || checked.starts_with(DEFAULT_EXECUTOR)
 }
 
 /// This program, whatever has become of its name.
@@ -239,12 +240,12 @@ mod tests {
 
     #[test]
     fn names_of_the_containers_own_files_are_taken() {
-        for taken in
-            ["forebay", "conf", "job", ".hidden", "default_container_executor.sh", "container_tokens"]
-        {
+        for taken in ["forebay", "conf", "job", "default_container_executor.sh", ".container_tokens.crc"] {
             assert!(is_taken(taken), "{taken}");
         }
-        assert!(!is_taken("train.py") && !is_taken("forebay.py"));
+        for free in ["train.py", "forebay.py", ".env", ".cache"] {
+            assert!(!is_taken(free), "{free}");
+        }
     }
 
     #[test]
