@@ -2,19 +2,23 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use forebay_scheduler::Attempt;
 use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::{AmError, id};
 
 /// Files of a job are its user's alone: they hold what workers print, and the variables that they are given.
 const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
+/// Held by the application master.
+const AM_LOCK: &str = "am.lock";
 /// How long somebody who only looks may hold the lock.
 const LOOKING: Duration = Duration::from_secs(2);
 /// How often a lock is tried again.
@@ -29,7 +33,7 @@ pub struct JobFolder {
 /// A lock on a file, held until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 /// `~/.forebay/jobs`, if there is a home.
@@ -161,10 +165,32 @@ impl JobFolder {
         numbers(&workers).into_iter().flat_map(of).collect()
     }
 
-    /// Takes the application master's lock.
+    /// Takes the application master's lock, and says there whose it is.
     pub(crate) fn lock(&self) -> Result<Lock, AmError> {
-        self.exclusively("am.lock", LOOKING, || ())?
-            .ok_or_else(|| AmError::StillRunning { path: self.path.clone() })
+        let lock = self.exclusively(AM_LOCK, LOOKING, || ())?;
+        let lock = lock.ok_or_else(|| AmError::StillRunning { path: self.path.clone() })?;
+        let pid = std::process::id().to_string();
+        if let Err(error) = lock.file.set_len(0).and_then(|()| lock.file.write_all_at(pid.as_bytes(), 0)) {
+            // The job runs without it, and cannot be ended by its folder's name.
+            tracing::warn!("cannot say in {}/{AM_LOCK} who runs the job: {error}", self.path.display());
+        }
+        Ok(lock)
+    }
+
+    /// The process that has the application master's lock, if it can be seen from here: its id, and a handle that stands for
+    /// no other process.
+    pub fn master(&self) -> Result<Option<(u32, OwnedFd)>, AmError> {
+        let path = self.path.join(AM_LOCK);
+        let said = fs::read_to_string(&path).map_err(AmError::io("read", &path))?;
+        let Ok(id) = said.trim().parse::<u32>() else { return Ok(None) };
+        let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) else { return Ok(None) };
+        let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(None) };
+        // The id may be another process's by now. Who has the lock has the file open.
+        let lock = fs::metadata(&path).map_err(AmError::io("read", &path))?;
+        let open = fs::read_dir(format!("/proc/{id}/fd")).into_iter().flatten().flatten();
+        let is_lock = |file: fs::Metadata| (file.dev(), file.ino()) == (lock.dev(), lock.ino());
+        let has_it = open.map(|entry| fs::metadata(entry.path())).any(|file| file.is_ok_and(is_lock));
+        Ok((has_it && self.is_running()).then_some((id, process)))
     }
 
     /// Waits until no process of an earlier run holds the workers' lock. Calls `waiting` if that is not at once so.
@@ -186,7 +212,7 @@ impl JobFolder {
         let mut told = false;
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Some(Lock { _file: file })),
+                Ok(()) => return Ok(Some(Lock { file })),
                 Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() >= deadline => return Ok(None),
                 Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(AmError::io("lock", &path)(error.into())),
@@ -200,7 +226,7 @@ impl JobFolder {
 
     /// Whether an application master runs the job.
     pub fn is_running(&self) -> bool {
-        let Ok(file) = File::open(self.path.join("am.lock")) else { return false };
+        let Ok(file) = File::open(self.path.join(AM_LOCK)) else { return false };
         flock(&file, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
     }
 
@@ -239,4 +265,30 @@ pub(crate) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(FILE_MODE);
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_its_holders_and_no_other_process_is_taken_for_that() {
+        let room = tempfile::tempdir().unwrap();
+        fs::write(room.path().join("job.toml"), "").unwrap();
+        let folder = JobFolder::open(room.path()).unwrap();
+        let lock = folder.lock().unwrap();
+        let (pid, _process) = folder.master().unwrap().unwrap();
+        assert_eq!(pid, std::process::id());
+        // Another process has that id by now.
+        let mut other = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        fs::write(room.path().join(AM_LOCK), other.id().to_string()).unwrap();
+        assert!(folder.master().unwrap().is_none());
+        fs::write(room.path().join(AM_LOCK), "").unwrap();
+        assert!(folder.master().unwrap().is_none(), "nobody has said who it is");
+        other.kill().unwrap();
+        other.wait().unwrap();
+        drop(lock);
+        let _lock = folder.lock().unwrap();
+        assert!(folder.master().unwrap().is_some(), "the next one says so, too");
+    }
 }
