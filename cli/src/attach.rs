@@ -15,6 +15,7 @@ use crate::exit::Exit;
 use crate::run::{LAST_BYTES, Shown, say_what_happened};
 use crate::signals;
 use crate::talk::{Failure, Talk};
+use crate::words::count;
 
 /// What YARN says of an application that waits is said again when it has changed, but not more often.
 const SAY_EVERY: Duration = Duration::from_secs(5);
@@ -149,7 +150,9 @@ impl View {
         let is_due = self.waited.is_none_or(|at| at.elapsed() >= SAY_EVERY);
         if is_due {
             self.waited = Some(Instant::now());
-            self.shown.say(&format!("{} containers are waited for: {why}", cluster.wanted));
+            let are = if cluster.wanted == 1 { "is" } else { "are" };
+            let wanted = count(cluster.wanted.into(), "container");
+            self.shown.say(&format!("{wanted} {are} waited for: {why}"));
         }
     }
 
@@ -168,26 +171,72 @@ impl View {
 
 /// What a person wants to hear of an application; its end is told otherwise.
 fn line(application: &Application, ahead: Option<u32>) -> Option<String> {
-    let Application { id, queue, state, containers, memory_mib, cores, .. } = application;
+    let Application { id, queue, state, attempt, containers, memory_mib, cores, .. } = application;
     match state {
         ApplicationState::Submitted => Some(format!("{id} is being taken by YARN")),
         ApplicationState::Accepted => {
-            let before = match ahead {
-                None | Some(0) => String::new(),
-                Some(1) => ", 1 application waits before it".to_owned(),
-                Some(n) => format!(", {n} applications wait before it"),
-            };
             let why = if application.diagnostics.is_empty() {
                 String::new()
             } else {
                 format!(": {}", application.why())
             };
+            if let Some(attempt) = attempt.filter(|&attempt| attempt > 1) {
+                return Some(format!("{id} gets attempt {attempt} of its application master{why}"));
+            }
+            let before = match ahead {
+                None | Some(0) => String::new(),
+                Some(1) => ", 1 application waits before it".to_owned(),
+                Some(n) => format!(", {n} applications wait before it"),
+            };
             Some(format!("{id} waits in queue {queue}{before}{why}"))
         }
         ApplicationState::Running => Some(format!(
-            "{id} runs in queue {queue} ({containers} containers with {memory_mib} MiB and {cores} cores so far); {}",
+            "{id} runs in queue {queue} ({} with {memory_mib} MiB and {} so far); {}",
+            count((*containers).into(), "container"),
+            count((*cores).into(), "core"),
             application.tracking_url
         )),
         ApplicationState::Finished | ApplicationState::Failed | ApplicationState::Killed => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn application(state: ApplicationState, attempt: u32) -> Application {
+        Application {
+            id: "application_1_0001".into(),
+            kind: "FOREBAY".into(),
+            name: String::new(),
+            user: String::new(),
+            queue: "root.q".into(),
+            priority: 0,
+            state,
+            succeeded: None,
+            diagnostics: String::new(),
+            attempt: Some(attempt),
+            tracking_url: "http://page".into(),
+            started_ms: 0,
+            finished_ms: 0,
+            containers: 1,
+            memory_mib: 512,
+            cores: 1,
+            tags: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_job_waits_in_its_queue_before_its_first_application_master_only() {
+        let first = line(&application(ApplicationState::Accepted, 1), Some(2)).unwrap();
+        assert_eq!(first, "application_1_0001 waits in queue root.q, 2 applications wait before it");
+        let next = line(&application(ApplicationState::Accepted, 2), Some(2)).unwrap();
+        assert_eq!(next, "application_1_0001 gets attempt 2 of its application master");
+    }
+
+    #[test]
+    fn one_container_is_one() {
+        let runs = line(&application(ApplicationState::Running, 1), None).unwrap();
+        assert!(runs.contains("(1 container with 512 MiB and 1 core so far)"), "{runs}");
     }
 }

@@ -13,6 +13,7 @@ use crate::args::{ListArgs, StatusArgs};
 use crate::exit::Exit;
 use crate::run::{needs, worker_line};
 use crate::talk::{Failure, Talk};
+use crate::words::count;
 
 /// Runs `forebay status`; everything that goes wrong has been told when it returns.
 pub(crate) fn status(args: &StatusArgs) -> Exit {
@@ -166,8 +167,10 @@ fn cluster_page(status: &Status) -> String {
                 .attempt
                 .map_or(String::new(), |attempt| format!("attempt {attempt} of its application master, "));
             lines.push(format!(
-                "{attempt}{} containers, {} MiB, {} cores",
-                application.containers, application.memory_mib, application.cores
+                "{attempt}{}, {} MiB, {}",
+                count(application.containers.into(), "container"),
+                application.memory_mib,
+                count(application.cores.into(), "core")
             ));
             if state.is_none() {
                 lines.push(format!("YARN says: {}", application.why()));
@@ -176,7 +179,8 @@ fn cluster_page(status: &Status) -> String {
                 state.as_ref().and_then(|state| state.cluster.as_ref()).filter(|cluster| cluster.wanted > 0);
             if let Some(cluster) = waits {
                 let why = cluster.waiting_for.as_deref().unwrap_or("the cluster has not given them yet");
-                lines.push(format!("{} containers are waited for: {why}", cluster.wanted));
+                let are = if cluster.wanted == 1 { "is" } else { "are" };
+                lines.push(format!("{} {are} waited for: {why}", count(cluster.wanted.into(), "container")));
             }
         }
         if !application.tracking_url.is_empty() && application.tracking_url != "N/A" {
@@ -210,10 +214,10 @@ fn body(condition: Condition, state: &JobState) -> Vec<String> {
         _ => state.seconds,
     };
     line(format!("started {}, {}", state.started, span(passed)));
-    let noun = if state.input_mode == "stream" { "splits" } else { "files" };
+    let noun = if state.input_mode == "stream" { "split" } else { "file" };
     let units = state.units;
     line(format!(
-        "{noun}: {} done, {} read, {} given to workers, {} waiting, of {}",
+        "{noun}s: {} done, {} read, {} given to workers, {} waiting, of {}",
         units.done, units.fed, units.leased, units.waiting, units.total
     ));
     if state.input_mode != "list" {
@@ -225,14 +229,15 @@ fn body(condition: Condition, state: &JobState) -> Vec<String> {
         line(format!("fed: {} of {}{rate}", DecimalBytes(state.bytes), DecimalBytes(state.bytes_planned)));
     }
     if state.fed_again > 0 {
-        line(format!("{} {noun} fed more than once, the first: {}", state.fed_again, names(state)));
+        line(format!("{} fed more than once, the first: {}", count(state.fed_again, noun), names(state)));
     }
     if state.partly_read > 0 {
         let first = state
             .partly_read_first
             .iter()
             .map(|partly| format!("{} up to byte {}", partly.split, partly.byte));
-        line(format!("{} {noun} read in part: {}", state.partly_read, first.collect::<Vec<_>>().join(", ")));
+        let first = first.collect::<Vec<_>>().join(", ");
+        line(format!("{} read in part: {first}", count(state.partly_read, noun)));
     }
     for worker in &state.workers {
         let restarts = match worker.restarts {

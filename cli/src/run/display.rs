@@ -9,6 +9,7 @@ use forebay_am::{Happening, JobState, Phase, Story, Told, Update, WorkerReport, 
 use indicatif::{BinaryBytes, DecimalBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::talk::Talk;
+use crate::words::count;
 
 const LINE_EVERY: Duration = Duration::from_secs(5);
 const EVENT_EVERY: Duration = Duration::from_secs(1);
@@ -42,12 +43,14 @@ pub(crate) struct Shown {
     bars: Option<Bars>,
     told: Vec<Told>,
     said: Instant,
+    /// Machines have heard that it is over.
+    is_over: bool,
 }
 
 impl Shown {
     pub(crate) fn new(talk: Talk) -> Self {
         let bars = (talk == Talk::Plain && std::io::stderr().is_terminal()).then(Bars::new);
-        Self { talk, bars, told: Vec::new(), said: Instant::now() }
+        Self { talk, bars, told: Vec::new(), said: Instant::now(), is_over: false }
     }
 
     fn all(mut self, updates: &Receiver<Update>) -> Vec<Told> {
@@ -102,8 +105,10 @@ impl Shown {
         } else if self.talk == Talk::Plain && self.said.elapsed() >= LINE_EVERY && !is_over {
             self.said = Instant::now();
             self.talk.say(&line(state));
-        } else if self.talk == Talk::Json && (self.said.elapsed() >= EVENT_EVERY || is_over) {
+        } else if self.talk == Talk::Json && !self.is_over && (self.said.elapsed() >= EVENT_EVERY || is_over)
+        {
             self.said = Instant::now();
+            self.is_over = is_over;
             self.talk.event("progress", state);
         }
     }
@@ -125,7 +130,7 @@ fn is_news(what: &Happening) -> bool {
 /// What each worker is said to need.
 pub(crate) fn needs(state: &JobState) -> Option<String> {
     let memory = state.worker_memory.map(|bytes| format!("{} of memory", BinaryBytes(bytes)));
-    let cores = state.worker_cores.map(|cores| format!("{cores} cores"));
+    let cores = state.worker_cores.map(|cores| count(cores.into(), "core"));
     let needs: Vec<_> = memory.into_iter().chain(cores).collect();
     let told = || format!("each worker needs {} (told, not enforced on this machine)", needs.join(" and "));
     (!needs.is_empty()).then(told)
@@ -183,7 +188,7 @@ pub(crate) fn worker_line(worker: &WorkerReport) -> String {
         WorkerState::Done => "done",
         WorkerState::Over => "over",
     };
-    let mut parts = vec![state.to_owned(), format!("{} splits read", worker.done.max(worker.fed))];
+    let mut parts = vec![state.to_owned(), format!("{} read", count(worker.done.max(worker.fed), "split"))];
     let figures = &worker.figures;
     if figures.bytes > 0 {
         parts.push(format!("{} at {:.2} GB/s", DecimalBytes(figures.bytes), figures.gb_per_s));
