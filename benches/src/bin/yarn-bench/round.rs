@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 /// Rarely enough to cost what is measured little.
 const SAMPLE_EVERY: Duration = Duration::from_millis(50);
-/// How often the client is looked at: what it takes to return is measured as exactly.
+/// How often the client is looked at: what it takes to return is measured to that.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// No run takes longer, unless it hangs.
 const PATIENCE: Duration = Duration::from_mins(10);
