@@ -78,9 +78,8 @@ fn page(dry: &DryRun) -> String {
         // Writing to a text does not fail.
         let _ = writeln!(page, "{text}");
     };
-    let queue =
-        dry.queue.as_ref().map_or_else(|| "the default queue".to_owned(), |queue| format!("queue {queue}"));
-    line(&format!("{} would be submitted to {queue}; nothing was changed", dry.name));
+    let queue = dry.queue.as_deref().unwrap_or("default");
+    line(&format!("{} would be submitted to queue {queue}; nothing was changed", dry.name));
     line(&format!(
         "input: {} in {}, {}",
         DecimalBytes(dry.bytes),

@@ -351,7 +351,7 @@ pub static SETTINGS: &[Setting] = &[
         value_name: "QUEUE",
         default: None,
         heading: CLUSTER,
-        help: "The queue to submit to. Default: the cluster's",
+        help: "The queue to submit to. Default: 'default', in whose place the cluster's rules may put another",
         read: |job, texts| one(&mut job.queue, texts, |text| name(text).map(Some)),
         write: |job| job.queue.clone().into_iter().collect(),
     },
@@ -403,8 +403,8 @@ pub static SETTINGS: &[Setting] = &[
         value_name: "N",
         default: None,
         heading: CLUSTER,
-        help: "How often the application master is started at most; the workers feed on meanwhile. Default: the \
-               cluster's limit",
+        help: "How often the application master is started at most, within the cluster's limit, which is also the \
+               default; the workers feed on meanwhile",
         read: |job, texts| one(&mut job.max_attempts, texts, |text| small(text, 1, 1000).map(Some)),
         write: |job| job.max_attempts.map(|attempts| attempts.to_string()).into_iter().collect(),
     },
