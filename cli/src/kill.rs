@@ -69,6 +69,7 @@ fn words(id: &str, killed: &Killed) -> (&'static str, String) {
     }
 }
 
+/// Of this machine.
 fn here(job: &str) -> Result<(&'static str, String), Failure> {
     let folder = JobFolder::find(job)?;
     let shown = folder.path().display();
@@ -95,4 +96,21 @@ fn here(job: &str) -> Result<(&'static str, String), Failure> {
         thread::sleep(LOOK);
     }
     Ok(("stopped", format!("the job in {shown} was stopped; 'forebay run --resume {shown}' goes on with it")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_of_it_is_said_as_it_is() {
+        let said = |by, verdict| words("application_1_0001", &Killed { by, verdict });
+        let (how, text) = said(EndedBy::Itself, Verdict::Succeeded);
+        assert_eq!(how, "ended-itself");
+        assert!(text.contains("its output is complete") && !text.contains("untouched"), "{text}");
+        let (_, text) = said(EndedBy::Itself, Verdict::CommitFailed { why: "no space".into() });
+        assert!(text.contains("could not be committed: no space"), "{text}");
+        let (how, text) = said(EndedBy::Yarn, Verdict::Stopped { why: "killed".into() });
+        assert!(how == "forced" && text.contains("untouched"), "{text}");
+    }
 }

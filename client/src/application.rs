@@ -3,6 +3,10 @@
 use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
 
+use crate::ClientError;
+use crate::rm::TYPE;
+use crate::site::short;
+
 /// How far an application is, by the ResourceManager's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -81,6 +85,19 @@ pub struct Application {
 }
 
 impl Application {
+    /// Refuses one that is none of this user's jobs.
+    pub(crate) fn of(self, user: &str) -> Result<Self, ClientError> {
+        let Self { id, kind, user: owner, .. } = &self;
+        if kind != TYPE {
+            return Err(ClientError::NotAJob { id: id.clone(), kind: kind.clone() });
+        }
+        if owner != user && owner != short(user) {
+            let (id, owner, user) = (id.clone(), owner.clone(), user.to_owned());
+            return Err(ClientError::NotYours { id, owner, user });
+        }
+        Ok(self)
+    }
+
     /// What is said of it, in one line.
     pub fn why(&self) -> String {
         let lines = self.diagnostics.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -105,6 +122,36 @@ pub fn time(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_users_own_jobs_are_looked_at() {
+        let application = |kind: &str, user: &str| Application {
+            id: "application_1_0001".into(),
+            kind: kind.into(),
+            name: String::new(),
+            user: user.into(),
+            queue: String::new(),
+            priority: 0,
+            state: ApplicationState::Running,
+            succeeded: None,
+            diagnostics: String::new(),
+            attempt: None,
+            tracking_url: String::new(),
+            started_ms: 0,
+            finished_ms: 0,
+            containers: 0,
+            memory_mib: 0,
+            cores: 0,
+            tags: Vec::new(),
+        };
+        for me in ["ann", "ann/host@REALM"] {
+            application("FOREBAY", "ann").of(me).unwrap();
+        }
+        let error = application("MAPREDUCE", "ann").of("ann").unwrap_err();
+        assert!(error.is_usage() && error.to_string().contains("type MAPREDUCE"), "{error}");
+        let error = application("FOREBAY", "bob").of("ann").unwrap_err();
+        assert!(error.is_usage() && error.to_string().contains("a job of bob"), "{error}");
+    }
 
     #[test]
     fn ids() {

@@ -195,7 +195,7 @@ impl Watch<'_> {
         });
         match answer {
             Ok(Some(application)) => {
-                let application = self.client.site.of_user(application)?;
+                let application = application.of(&self.client.site.user)?;
                 self.has_word(see);
                 self.is_known = true;
                 self.unknown_since = None;
@@ -358,6 +358,22 @@ pub(crate) fn verdict(state: Option<&JobState>, application: Option<&Application
         }
         None => {
             (Verdict::Failed { why: "its end is not known: neither YARN nor its folder tells".into() }, 1)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_state_does_not_replace_a_newer_one_and_the_end_is_the_newest() {
+        let order = [(Phase::Running, "10"), (Phase::Committing, "11"), (Phase::Finished, "09")];
+        let states = order.map(|(phase, updated)| crate::tests::state(phase, updated));
+        for (at, state) in states.iter().enumerate() {
+            for (other, than) in states.iter().enumerate() {
+                assert_eq!(is_newer(state, than), at > other, "{at} {other}");
+            }
         }
     }
 }

@@ -79,7 +79,7 @@ impl Client {
 
     /// What YARN says of a job, if it knows it. Other applications, and those of others, are refused.
     pub(crate) async fn application(&self, id: &str) -> Result<Option<Application>, ClientError> {
-        self.rm.report(id).await?.map(|application| self.site.of_user(application)).transpose()
+        self.rm.report(id).await?.map(|application| application.of(&self.site.user)).transpose()
     }
 
     /// Why there is no such job.

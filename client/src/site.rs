@@ -10,9 +10,7 @@ use forebay_store::Clusters;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::ClientError;
-use crate::application::Application;
 use crate::remote::Remote;
-use crate::rm::TYPE;
 
 /// Where homes are, unless configured otherwise (`hdfs-default.xml`).
 const HOMES: &str = "/user";
@@ -45,19 +43,6 @@ impl Site {
         let home = format!("{}/{}", homes.trim_end_matches('/'), short(&user));
         let authority = cluster.authority().to_owned();
         Ok(Self { conf, conf_dir, clusters, remote: Remote::new(cluster), authority, user, home })
-    }
-
-    /// Refuses an application that is none of the user's jobs.
-    pub(crate) fn of_user(&self, application: Application) -> Result<Application, ClientError> {
-        let Application { id, kind, user, .. } = &application;
-        if kind != TYPE {
-            return Err(ClientError::NotAJob { id: id.clone(), kind: kind.clone() });
-        }
-        if *user != self.user && user != short(&self.user) {
-            let (id, owner, user) = (id.clone(), user.clone(), self.user.clone());
-            return Err(ClientError::NotYours { id, owner, user });
-        }
-        Ok(application)
     }
 
     /// The folder of all that Forebay keeps.

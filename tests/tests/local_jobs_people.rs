@@ -214,3 +214,35 @@ fn a_quiet_job_says_nothing() {
     assert_ok(&output);
     assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}");
 }
+
+#[test]
+fn all_that_is_said_in_json_is_events() {
+    let jobs = Jobs::new();
+    let mut command = jobs.run(&["--json"], KEEP);
+    command.env("FOREBAY_LOG", "debug");
+    let output = run(command);
+    assert_eq!(code(&output), 0);
+    let said = String::from_utf8(output.stderr).unwrap();
+    let events: Vec<Value> =
+        said.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    let logged = events.iter().find(|event| event["event"] == "log").unwrap_or_else(|| panic!("{said}"));
+    assert!(logged["message"].as_str().is_some_and(|text| !text.is_empty()), "{logged}");
+}
+
+#[test]
+fn who_has_taken_the_id_of_a_jobs_process_is_not_signalled() {
+    let jobs = Jobs::new();
+    let running = waiting(&jobs, &[]);
+    let mut other = Command::new("sleep").arg("600").spawn().unwrap();
+    let lock = jobs.path("job/am.lock");
+    let said = fs::read_to_string(&lock).unwrap();
+    fs::write(&lock, other.id().to_string()).unwrap();
+    let refused = run(jobs.forebay(["kill", "job"]));
+    assert_said(&refused, 1, &["am.lock"]);
+    assert!(other.try_wait().unwrap().is_none(), "a process that has nothing to do with it was ended");
+    other.kill().unwrap();
+    other.wait().unwrap();
+    fs::write(&lock, said).unwrap();
+    assert_said(&run(jobs.forebay(["kill", "job"])), 0, &["was stopped"]);
+    drop(running);
+}

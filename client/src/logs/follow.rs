@@ -342,7 +342,8 @@ fn all_of(state: &JobState) -> impl Iterator<Item = Attempt> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use forebay_am::Phase;
+    use serde_json::json;
 
     use super::*;
 
@@ -350,22 +351,16 @@ mod tests {
 
     fn state(workers: &[(u32, &str)]) -> JobState {
         let worker = |(index, (attempt, state)): (usize, &(u32, &str))| {
-            json!({
+            let worker = json!({
                 "index": index, "attempt": attempt, "state": state, "activity": "", "restarts": 0, "max_restarts": 3,
                 "leased": 0, "fed": 0, "done": 0, "agent_pid": 1, "worker_pid": null, "host": "", "progress": null,
                 "status": null, "counters": [], "figures": forebay_am::Figures::default(), "failure": null,
-            })
+            });
+            serde_json::from_value(worker).unwrap()
         };
-        let workers: Vec<Value> = workers.iter().enumerate().map(worker).collect();
-        let state = json!({
-            "version": 1, "job": "j", "name": "n", "folder": "/", "pid": 1, "started": "", "updated": "", "seconds": 0.0,
-            "phase": "running", "verdict": null, "input_mode": "stream", "worker_memory": null, "worker_cores": null,
-            "files": 0, "bytes_planned": 0, "epochs": 1,
-            "units": { "total": 0, "waiting": 0, "leased": 0, "fed": 0, "done": 0 },
-            "bytes": 0, "bytes_moved": 0, "gb_per_s": 0.0, "workers": workers, "done_before": [], "fed_again": 0,
-            "fed_again_first": [], "partly_read": 0, "partly_read_first": [], "outputs": [],
-        });
-        serde_json::from_value(state).unwrap()
+        let mut state = crate::tests::state(Phase::Running, "");
+        state.workers = workers.iter().enumerate().map(worker).collect();
+        state
     }
 
     fn log(index: u32, number: u32) -> Log {
