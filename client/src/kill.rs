@@ -61,11 +61,11 @@ impl Client {
     /// Ends a job: its application master is asked first, then YARN. What it has staged is removed. `why` is for the job's
     /// story; raising `stop` ends the waiting, not the killing.
     pub fn kill(&self, id: &str, why: &str, stop: &Stop) -> Result<Killed, ClientError> {
-        let step = Cell::new(Step::Looking);
+        let reached = Cell::new(Step::Looking);
         self.runtime.block_on(async {
             tokio::select! {
                 biased;
-                signal = raised(stop) => Err(ClientError::Refused(match step.get() {
+                signal = raised(stop) => Err(ClientError::Refused(match reached.get() {
                     Step::Looking => format!("signal {signal} came before {id} was told to end; it goes on"),
                     Step::Told => format!(
                         "signal {signal} came when {id} had been told to end and was not over; look with 'forebay status {id}', \
@@ -76,32 +76,32 @@ impl Client {
                          removes it"
                     ),
                 })),
-                killed = self.end(id, why, &step) => killed,
+                killed = self.end(id, why, &reached) => killed,
             }
         })
     }
 
-    async fn end(&self, id: &str, why: &str, step: &Cell<Step>) -> Result<Killed, ClientError> {
+    async fn end(&self, id: &str, why: &str, reached: &Cell<Step>) -> Result<Killed, ClientError> {
         let Some(application) = self.application(id).await? else {
-            return self.end_forgotten(id, step).await;
+            return self.end_forgotten(id, reached).await;
         };
         if application.state.is_over() {
-            return self.over(EndedBy::WasOver, application, step).await;
+            return self.over(EndedBy::WasOver, application, reached).await;
         }
-        if let Some(application) = self.ask(id, why, step).await? {
-            return self.over(EndedBy::Master, application, step).await;
+        if let Some(application) = self.ask(id, why, reached).await? {
+            return self.over(EndedBy::Master, application, reached).await;
         }
-        step.set(Step::Told);
+        reached.set(Step::Told);
         self.rm.kill(id, why).await?;
         let deadline = Instant::now() + FORCE;
         loop {
             match self.rm.report(id).await? {
                 Some(application) if application.state.is_over() => {
-                    return self.over(EndedBy::Yarn, application, step).await;
+                    return self.over(EndedBy::Yarn, application, reached).await;
                 }
                 None => {
                     let killed = Application { state: ApplicationState::Killed, ..application };
-                    return self.over(EndedBy::Yarn, killed, step).await;
+                    return self.over(EndedBy::Yarn, killed, reached).await;
                 }
                 Some(_) if Instant::now() < deadline => sleep(LOOK).await,
                 Some(_) => {
@@ -118,7 +118,12 @@ impl Client {
     }
 
     /// Has the application master end its job. Gives the application when it is over, and nothing where YARN is to be asked.
-    async fn ask(&self, id: &str, why: &str, step: &Cell<Step>) -> Result<Option<Application>, ClientError> {
+    async fn ask(
+        &self,
+        id: &str,
+        why: &str,
+        reached: &Cell<Step>,
+    ) -> Result<Option<Application>, ClientError> {
         let mut link = self.link(id);
         let mut is_asked = false;
         let mut deadline = Instant::now() + GRACE;
@@ -131,7 +136,7 @@ impl Client {
                 _ => return Ok(None),
             }
             // HDFS knows where it is, and may be away.
-            match timeout(GRACE, speak(&mut link, why, &mut is_asked, step)).await {
+            match timeout(GRACE, speak(&mut link, why, &mut is_asked, reached)).await {
                 Ok(Ok(Some(state))) if is_ending(&state) && Instant::now() < last => {
                     deadline = deadline.max(Instant::now() + GRACE);
                 }
@@ -164,9 +169,9 @@ impl Client {
         &self,
         by: EndedBy,
         application: Application,
-        step: &Cell<Step>,
+        reached: &Cell<Step>,
     ) -> Result<Killed, ClientError> {
-        step.set(Step::Over);
+        reached.set(Step::Over);
         let id = &application.id;
         let clear = async {
             let state = self.history(id).state().await?;
@@ -184,11 +189,11 @@ impl Client {
     }
 
     /// The ResourceManager does not know it, or no longer.
-    async fn end_forgotten(&self, id: &str, step: &Cell<Step>) -> Result<Killed, ClientError> {
+    async fn end_forgotten(&self, id: &str, reached: &Cell<Step>) -> Result<Killed, ClientError> {
         let history = self.history(id);
         let Some(state) = history.state().await? else { return Err(self.no_job(id, &history).await) };
         self.refuse_living(id, &history).await?;
-        step.set(Step::Over);
+        reached.set(Step::Over);
         let (verdict, _) = verdict(Some(&state), None);
         let clear = async {
             let found = self.clean(id, &verdict).await?;
@@ -229,14 +234,14 @@ async fn speak(
     link: &mut Link,
     why: &str,
     is_asked: &mut bool,
-    step: &Cell<Step>,
+    reached: &Cell<Step>,
 ) -> Result<Option<JobState>, ClientError> {
     if !*is_asked {
         *is_asked = link.kill(why).await?;
         if !*is_asked {
             return Ok(None);
         }
-        step.set(Step::Told);
+        reached.set(Step::Told);
     }
     link.state().await
 }

@@ -247,7 +247,7 @@ mod tests {
     fn what_may_not_be_read_is_refused_before_anything_is_sent() {
         let room = tempfile::tempdir().unwrap();
         fs::write(room.path().join("secret"), "s").unwrap();
-        fs::set_permissions(room.path().join("secret"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(room.path().join("secret"), fs::Permissions::from_mode(0o000)).unwrap();
         // The superuser may read everything.
         if File::open(room.path().join("secret")).is_err() {
             assert!(measure(room.path()).unwrap_err().to_string().contains("secret"));

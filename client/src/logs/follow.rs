@@ -34,9 +34,7 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 struct Known {
     /// So much of it was printed.
     read: u64,
-    /// Its agent passes it on.
-    lives: bool,
-    /// It did.
+    /// Its agent passes it on, or did.
     has_lived: bool,
     /// When its attempt was first seen to have ended.
     ended: Option<Instant>,
@@ -52,6 +50,12 @@ struct Known {
     why: Option<String>,
     /// It is printed to its end.
     is_done: bool,
+}
+
+impl Known {
+    fn lives(&self) -> bool {
+        self.ended.is_none()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,7 +166,7 @@ impl Client {
                     if over.is_some() && (is_late || !all.is_read()) {
                         return all.end(id);
                     }
-                    looking = Box::pin(looker.look(LOOK, all.to_look_for()));
+                    looking = Box::pin(looker.look(LOOK, all.next_ask()));
                 }
                 Some(word) = words.recv() => {
                     all.hear(word, out)?;
@@ -195,32 +199,22 @@ impl<'a> All<'a> {
     }
 
     fn see(&mut self, sight: Sight) {
-        if sight.is_over || sight.state.is_some() {
-            for known in self.logs.values_mut() {
-                known.lives = false;
-            }
-        }
-        if let Some(state) = &sight.state {
-            for attempt in all_of(state).filter(|attempt| self.wanted.wants(*attempt)) {
-                for name in self.wanted.names {
-                    self.logs.entry(Log { attempt, name }).or_default();
-                }
-            }
-            for attempt in living(state).filter(|attempt| self.wanted.wants(*attempt)) {
-                for name in self.wanted.names {
-                    let known = self.logs.entry(Log { attempt, name }).or_default();
-                    (known.lives, known.has_lived) = (true, true);
-                }
+        let is_told = sight.is_over || sight.state.is_some();
+        let all = sight.state.iter().flat_map(all_of).filter(|attempt| self.wanted.wants(*attempt));
+        for attempt in all {
+            for name in self.wanted.names {
+                self.logs.entry(Log { attempt, name }).or_default();
             }
         }
         for log in sight.kept {
             self.logs.entry(log).or_default().is_kept = true;
         }
         self.keepers.extend(sight.keepers);
-        for known in self.logs.values_mut() {
-            if known.lives {
-                known.ended = None;
-            } else {
+        let living: BTreeSet<_> = sight.state.iter().flat_map(living).collect();
+        for (log, known) in &mut self.logs {
+            if living.contains(&log.attempt) {
+                (known.has_lived, known.ended) = (true, None);
+            } else if is_told || !known.has_lived {
                 known.ended.get_or_insert_with(Instant::now);
             }
         }
@@ -230,7 +224,7 @@ impl<'a> All<'a> {
     async fn print_kept(&mut self, history: &History, out: Out<'_>) -> Result<(), LogsError> {
         let many = self.logs.len();
         let ready =
-            |known: &Known| known.is_kept && !known.lives && !known.is_done && known.reading.is_none();
+            |known: &Known| known.is_kept && !known.lives() && !known.is_done && known.reading.is_none();
         for (&log, known) in self.logs.iter_mut().filter(|(_, known)| ready(known)) {
             print_kept(history, log, many, &mut known.read, out).await?;
             known.is_done = true;
@@ -240,10 +234,10 @@ impl<'a> All<'a> {
     }
 
     /// The attempts that have ended, and of which something may be kept soon.
-    fn to_look_for(&mut self) -> Ask {
+    fn next_ask(&mut self) -> Ask {
         let mut attempts = Vec::new();
         for (log, known) in &mut self.logs {
-            let is_open = !known.lives && !known.is_done && !known.is_kept;
+            let is_open = !known.lives() && !known.is_done && !known.is_kept;
             let may_come = known.ended.is_some_and(|ended| ended.elapsed() < NEVER);
             let is_due = known.looked.is_none_or(|looked| looked.elapsed() >= KEPT);
             if is_open && may_come && is_due {
@@ -264,7 +258,8 @@ impl<'a> All<'a> {
         let mut follow = FOLLOWED.saturating_sub(count(Reading::Following));
         let mut once = IN_TURNS.saturating_sub(count(Reading::Once));
         let is_due = |known: &Known| known.was_read.is_none_or(|read| read.elapsed() >= LOOK);
-        let waits = |known: &Known| known.lives && !known.is_done && known.reading.is_none() && is_due(known);
+        let waits =
+            |known: &Known| known.lives() && !known.is_done && known.reading.is_none() && is_due(known);
         let mut waiting: Vec<_> = self.logs.iter_mut().filter(|(_, known)| waits(known)).collect();
         waiting.sort_by_key(|(_, known)| known.was_read);
         for (&log, known) in waiting {
@@ -376,11 +371,11 @@ mod tests {
     fn the_logs_of_a_worker_that_is_done_are_looked_for_while_others_run() {
         let mut all = All::new(&WANTED, mpsc::channel(1).0);
         all.see(sight(Some(state(&[(1, "running"), (1, "running")])), &[]));
-        assert!(matches!(all.to_look_for(), Ask::Of(attempts) if attempts.is_empty()));
+        assert!(matches!(all.next_ask(), Ask::Of(attempts) if attempts.is_empty()));
         all.see(sight(Some(state(&[(1, "done"), (3, "running")])), &[]));
         let ended = [log(0, 1), log(1, 1), log(1, 2)].map(|log| log.attempt);
-        assert!(matches!(all.to_look_for(), Ask::Of(attempts) if attempts == ended));
-        assert!(matches!(all.to_look_for(), Ask::Of(attempts) if attempts.is_empty()), "again, and at once");
+        assert!(matches!(all.next_ask(), Ask::Of(attempts) if attempts == ended));
+        assert!(matches!(all.next_ask(), Ask::Of(attempts) if attempts.is_empty()), "again, and at once");
     }
 
     #[test]
