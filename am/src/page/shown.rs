@@ -93,7 +93,7 @@ impl<'a> ShownWorker<'a> {
     }
 }
 
-/// The first line, not too long. What may follow it (YARN puts a container's last output behind its diagnostics) is log.
+/// The first line, not too long: what may follow is not for all who may see the page.
 fn first_line(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     match line.char_indices().nth(LONGEST) {

@@ -87,27 +87,33 @@ fn usage(diagnostics: &str, kind: &str) -> Option<String> {
     Some(format!("it used {} of {} {kind} memory", amount(used), amount(of)))
 }
 
-/// What YARN says, without Java's stacks, its dump of processes, and what only repeats the exit status.
+/// What YARN says, without Java's stacks, its dump of processes, the ends of the container's logs, which may hold what is
+/// not for all who may see the job, and what only repeats the exit status.
 fn words(diagnostics: &str) -> String {
-    let lines =
-        diagnostics.lines().map(str::trim).take_while(|line| !line.starts_with("Dump of the process-tree"));
+    // `Last 4096 bytes of stderr :`
+    let is_log = |line: &str| line.starts_with("Last ") && line.contains(" bytes of ");
+    let lines = diagnostics.lines().map(|line| without_time(line.trim()));
+    let lines = lines.take_while(|line| !line.starts_with("Dump of the process-tree") && !is_log(line));
     let lines = lines.filter(|line| {
         !line.is_empty()
             && !line.starts_with("at ")
             && !line.starts_with("... ")
             && !line.starts_with("For more detailed output")
     });
-    // `[2026-01-02 03:04:05.678]` before what the NodeManager says.
-    let without_time = lines.map(|line| match line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((time, rest)) if time.starts_with(|c: char| c.is_ascii_digit()) => rest,
-        _ => line,
-    });
-    let mut text = without_time.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    let mut text = lines.collect::<Vec<_>>().join(" ");
     if let Some((end, _)) = text.char_indices().nth(LONGEST) {
         text.truncate(end);
         text.push('…');
     }
     text
+}
+
+/// A line without the `[2026-01-02 03:04:05.678]` before what the NodeManager says.
+fn without_time(line: &str) -> &str {
+    match line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((time, rest)) if time.starts_with(|c: char| c.is_ascii_digit()) => rest.trim(),
+        _ => line,
+    }
 }
 
 #[cfg(test)]
@@ -167,5 +173,16 @@ mod tests {
             "Resource hdfs://h/x changed on src filesystem - expected: 1, was: 2 java.io.IOException: changed"
         );
         assert!(words(&"ä".repeat(5000)).chars().count() <= LONGEST + 1);
+    }
+
+    #[test]
+    fn what_a_container_wrote_is_left_out() {
+        let text = "[2026-01-02 03:04:05.678]Exception from container-launch.\nExit code: 1\n\n\
+                    [2026-01-02 03:04:05.679]Container exited with a non-zero exit code 1. Error file: prelaunch.err.\n\
+                    Last 4096 bytes of prelaunch.err :\nthe password is x\nLast 4096 bytes of stderr :\nand so on\n\n";
+        let said = "Exception from container-launch. Exit code: 1 Container exited with a non-zero exit code 1. \
+                    Error file: prelaunch.err.";
+        assert_eq!(words(text), said);
+        assert_eq!(words("[2026-01-02 03:04:05.679]Last 4096 bytes of stderr :\nsecret"), "");
     }
 }
