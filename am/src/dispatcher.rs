@@ -2,7 +2,6 @@
 //! the other; the scheduler decides, and what it decides is carried out in order.
 
 mod calls;
-mod late;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -20,7 +19,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 
-use self::late::Late;
 use crate::checkpoint::Checkpoint;
 use crate::clock::Clock;
 use crate::engine::{Engine, News};
@@ -74,8 +72,6 @@ pub(crate) struct Dispatcher {
     pub(crate) manner: Manner,
     /// Agents that have registered and wait for others.
     pub(crate) waiting: Vec<Waiting>,
-    /// Reports that wait for a reason.
-    pub(crate) late: Vec<Late>,
 }
 
 /// What differs between jobs on this machine and on a cluster.
@@ -234,7 +230,6 @@ impl Dispatcher {
                         }
                     }
                     self.go_on_registering(false)?;
-                    self.take_up(None)?;
                     self.engine.progress(share(state.fraction()));
                     self.teller.show(state);
                 }
@@ -290,13 +285,7 @@ impl Dispatcher {
 
     fn gone(&mut self, attempt: Attempt, how: End) -> Result<(), AmError> {
         if !self.engine.is_local() {
-            let position = self.reported(attempt);
-            // Where the cluster gives no reason of its own, what the agent told is the reason.
-            if !matches!(how, End::Cluster { .. }) {
-                self.take_up(Some(attempt))?;
-            }
-            self.handle(Event::ContainerEnded { attempt, how, position })?;
-            return self.take_up(Some(attempt));
+            return self.handle(Event::ContainerEnded { attempt, how, position: None });
         }
         let position = match journal::position(&self.folder, attempt) {
             Ok(position) => Some(position),

@@ -197,7 +197,6 @@ impl Prepared {
             pending: 0,
             manner: Manner::local(),
             waiting: Vec::new(),
-            late: Vec::new(),
         };
         let state = dispatcher.state(Phase::Running);
         state.write(&dispatcher.folder)?;

@@ -205,7 +205,6 @@ impl Attempt {
                 leaves: true,
             },
             waiting: Vec::new(),
-            late: Vec::new(),
         };
         let state = dispatcher.state(Phase::Running);
         dispatcher.manner.page = Some(browsers.show(state.clone()));

@@ -31,13 +31,6 @@ type Answered<T> = Result<Result<T, Status>, AmError>;
 impl Dispatcher {
     /// Answers a call. An error is the application master's own.
     pub(super) fn call(&mut self, call: Call) -> Result<(), AmError> {
-        match self.put_off(call) {
-            Some(call) => self.answer_call(call),
-            None => Ok(()),
-        }
-    }
-
-    fn answer_call(&mut self, call: Call) -> Result<(), AmError> {
         match call {
             Call::Register(request, answer) => self.register(request, answer, Instant::now() + HOLD)?,
             Call::Lease(_, answer) if answer.is_closed() => {}
@@ -221,7 +214,7 @@ impl Dispatcher {
         Ok(Ok(v1::HeartbeatReply { stop: self.stop_order(attempt) }))
     }
 
-    pub(super) fn exited(&mut self, request: v1::ExitedRequest) -> Answered<v1::ExitedReply> {
+    fn exited(&mut self, request: v1::ExitedRequest) -> Answered<v1::ExitedReply> {
         use v1::exited_reply::Next;
         let attempt = match attempt(request.attempt) {
             Ok(attempt) => attempt,
@@ -234,7 +227,10 @@ impl Dispatcher {
         let next = match self.scheduler.orders(attempt) {
             Orders::Stage => Next::Stage(v1::Stage {}),
             Orders::GoOn => stop("its output is staged already".to_owned()),
-            Orders::Stop(reason) => stop(reason),
+            Orders::Stop(reason) => {
+                self.engine.leaves(attempt);
+                stop(reason)
+            }
             Orders::WaitForOthers | Orders::Rejoin => {
                 return Ok(Err(Status::unavailable("this attempt has not begun here; ask again")));
             }
@@ -254,7 +250,7 @@ impl Dispatcher {
         Ok(Ok(v1::StagedReply { stop: self.stop_order(attempt) }))
     }
 
-    pub(super) fn failed(&mut self, request: v1::FailedRequest) -> Answered<v1::FailedReply> {
+    fn failed(&mut self, request: v1::FailedRequest) -> Answered<v1::FailedReply> {
         let attempt = match attempt(request.attempt) {
             Ok(attempt) => attempt,
             Err(status) => return Ok(Err(status)),
@@ -268,6 +264,7 @@ impl Dispatcher {
             let position = request.position.map_or_else(Position::default, convert::position);
             if request.fatal && self.scheduler.orders(attempt) == Orders::GoOn {
                 self.status = request.status;
+        self.engine.leaves(attempt);
             }
             Event::Failed { attempt, why, position, fatal: request.fatal }
         };
