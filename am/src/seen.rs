@@ -62,6 +62,13 @@ impl AllSeen {
         let seen = self.workers.get(&attempt.index).filter(|seen| seen.number == attempt.number)?;
         Some(&*seen.host)
     }
+    /// An attempt goes on that another application master has started: what is known of it holds.
+    pub(crate) fn goes_on(&mut self, attempt: Attempt) {
+        if self.workers.get(&attempt.index).is_none_or(|seen| seen.number != attempt.number) {
+            self.start(attempt);
+        }
+    }
+
 
     /// Something came from this attempt's agent. `None`: the attempt is not a worker's last.
     pub(crate) fn hear(&mut self, now: Duration, attempt: Attempt) -> Option<&mut Seen> {

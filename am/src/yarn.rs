@@ -7,6 +7,7 @@
 mod browsers;
 mod ending;
 mod surroundings;
+mod takeover;
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use forebay_feeder::Stop;
 use forebay_job::Job;
-use forebay_scheduler::{ClusterEnd, End, Event, Gang, LedgerRecord, Orders, Places, Scheduler};
+use forebay_scheduler::{Event, Gang, LedgerRecord, Places, Scheduler};
 use forebay_store::Clusters;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -38,6 +39,7 @@ use crate::{AmError, JobFolder, JobPlan, JobState, Verdict, id, job};
 use browsers::Browsers;
 use ending::Ending;
 use surroundings::Surroundings;
+use takeover::Takeover;
 
 /// How long HDFS may take to answer before the job's own setting is known.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -258,36 +260,24 @@ fn places(plan: &JobPlan, launch: &Launch) -> Option<Places> {
     Some(located.places(&launch.racks))
 }
 
-/// Takes over the containers of those attempts that are waited for, gives the others back, and tells of attempts whose
-/// containers are not there.
+/// Takes over the containers that go on, and gives the others back. What it returns has to be told to the scheduler.
 fn take_over(
     scheduler: &Scheduler,
     seen: &mut AllSeen,
     engine: &mut YarnEngine,
     kept: Vec<Kept>,
 ) -> VecDeque<Event> {
-    let mut there = Vec::new();
-    for kept in kept {
-        match kept.attempt.filter(|&attempt| scheduler.orders(attempt) == Orders::Rejoin) {
-            Some(attempt) => {
-                seen.start(attempt);
-                seen.at(attempt, kept.container.node.host.clone());
-                there.push(attempt);
-                engine.adopt(kept.container, attempt);
-            }
-            None => engine.give_back(kept.container.id),
-        }
+    let kept = kept.into_iter().map(|kept| (kept.attempt, kept.container));
+    let takeover = Takeover::new(&scheduler.view(), kept);
+    for (container, attempt) in takeover.adopted {
+        seen.goes_on(attempt);
+        seen.at(attempt, container.node.host.clone());
+        engine.adopt(container, attempt);
     }
-    let expected = scheduler.view().workers.into_iter().map(|worker| worker.attempt);
-    let expected = expected.filter(|&attempt| scheduler.orders(attempt) == Orders::Rejoin);
-    let missing = expected.filter(|attempt| !there.contains(attempt));
-    let why = "it did not outlive the application master";
-    let ended = missing.map(|attempt| {
-        seen.start(attempt);
-        let how = End::Cluster { what: ClusterEnd::Released, why: why.to_owned() };
-        Event::ContainerEnded { attempt, how, position: None }
-    });
-    ended.collect()
+    for container in takeover.unwanted {
+        engine.give_back(container.id);
+    }
+    takeover.ends
 }
 
 /// What agents are started with.

@@ -251,11 +251,17 @@ fn an_application_master_killed_while_output_is_staged_and_committed_is_replaced
     job.wait_for("a part to be committed", || me.stat(&home("out0/0")).is_some());
     kill(second);
     assert!(me.stat(&home("out7/_SUCCESS")).is_none(), "the commit was over too soon for this test");
+    let events = me.forebay_folder(&format!("jobs/{}/events.jsonl", job.id));
     let state = job.succeed();
     for out in &outs {
         assert_exact(&me, &input, out);
     }
     assert_eq!(state["cluster"]["attempt"], 3, "{state}");
+    // Containers that had ended with an application master, or without one, are not waited for.
+    let told = String::from_utf8(me.cluster.hdfs().read(&events).unwrap().to_vec()).unwrap();
+    let story = |line: &str| serde_json::from_str::<Value>(line).unwrap()["event"].clone();
+    let waited = told.lines().filter(|line| story(line) == "lingers" || story(line) == "left-behind");
+    assert_eq!(waited.collect::<Vec<_>>(), [""; 0]);
 }
 
 /// All of them, while workers are being fed: these go on, and come to their end, before anybody looks after them again.

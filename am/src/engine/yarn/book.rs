@@ -58,6 +58,8 @@ enum Stage {
 pub(crate) struct Book<Id> {
     pub(crate) asks: Asks,
     held: BTreeMap<Id, Held>,
+    /// How containers ended before it was known whose they are; `None`: whoever is not held is nobody's.
+    early: Option<BTreeMap<Id, (i32, String)>>,
     /// Given back; `true`: the ResourceManager has heard of it.
     released: BTreeMap<Id, bool>,
     blacklist: Blacklist,
@@ -71,6 +73,7 @@ impl<Id: Ord + Clone> Book<Id> {
         Self {
             asks: Asks::default(),
             held: BTreeMap::new(),
+            early: Some(BTreeMap::new()),
             released: BTreeMap::new(),
             blacklist: Blacklist::default(),
             left_out: BTreeSet::new(),
@@ -88,10 +91,23 @@ impl<Id: Ord + Clone> Book<Id> {
         self.asks.want(attempt, want);
     }
 
-    /// A container of an earlier application master goes on.
+    /// A container of an earlier application master goes on; or it has ended since that one was replaced.
     pub(crate) fn adopt(&mut self, id: Id, attempt: Attempt, host: String, now: Instant) {
         let stage = Stage::Running { since: now };
-        self.held.insert(id, Held { attempt, host, stage, due: None, stopped: 0, leaves: false });
+        let early = self.early.as_mut().and_then(|early| early.remove(&id));
+        match early {
+            // No sign of its node's: when it was started is not known.
+            Some((exit, said)) => self.out.push_back(Do::Gone(attempt, ends::end(exit, &said))),
+            None => {
+                let held = Held { attempt, host, stage, due: None, stopped: 0, leaves: false };
+                self.held.insert(id, held);
+            }
+        }
+    }
+
+    /// All containers that go on are adopted.
+    pub(crate) fn begin(&mut self) {
+        self.early = None;
     }
 
     /// A container is not wanted.
@@ -176,7 +192,12 @@ impl<Id: Ord + Clone> Book<Id> {
     /// The ResourceManager says that a container is complete.
     pub(crate) fn completed(&mut self, id: &Id, exit: i32, diagnostics: &str, nodes: usize, now: Instant) {
         self.released.remove(id);
-        let Some(held) = self.held.remove(id) else { return };
+        let Some(held) = self.held.remove(id) else {
+            if let Some(early) = &mut self.early {
+                early.insert(id.clone(), (exit, diagnostics.to_owned()));
+            }
+            return;
+        };
         let how = ends::end(exit, diagnostics);
         let lived = match held.stage {
             Stage::Running { since } => now.saturating_duration_since(since),
@@ -316,6 +337,20 @@ mod tests {
         book.completed(&7, 0, "", NODES, now);
         assert_eq!(all(&mut book), []);
         assert!(!book.is_busy());
+    }
+
+    #[test]
+    fn a_container_that_ends_before_it_is_adopted_is_gone() {
+        let now = Instant::now();
+        let mut book = Book::new();
+        book.completed(&7, 3, "", NODES, now);
+        book.adopt(7, A, "h".into(), now);
+        book.adopt(8, Attempt { index: 1, number: 1 }, "h".into(), now);
+        assert_eq!(all(&mut book), [Do::Gone(A, End::Exit(3))]);
+        book.begin();
+        book.completed(&9, 0, "", NODES, now);
+        assert_eq!((book.len(), all(&mut book)), (1, vec![]));
+        assert_eq!(book.early, None);
     }
 
     #[test]

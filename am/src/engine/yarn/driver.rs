@@ -132,7 +132,10 @@ impl Driver {
     fn order(&mut self, order: Order) {
         let now = Instant::now();
         match order {
-            Order::Begin(wants, agents) => self.begun = Some((*wants, Arc::new(*agents))),
+            Order::Begin(wants, agents) => {
+                self.begun = Some((*wants, Arc::new(*agents)));
+                self.book.begin();
+            }
             Order::Launch(attempt, steps) => {
                 if let Some((wants, _)) = &self.begun {
                     self.book.start(attempt, wants.of(attempt.index, steps));
