@@ -5,7 +5,7 @@ mod local;
 
 use forebay_scheduler::LedgerRecord;
 
-pub(crate) use hdfs::HdfsCheckpoint;
+pub(crate) use hdfs::{HdfsCheckpoint, Successor};
 pub(crate) use local::LocalCheckpoint;
 
 use crate::AmError;

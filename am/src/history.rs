@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::checkpoint::Successor;
 use crate::folder::private;
 use crate::launch::{self, Launch};
 use crate::remote::Remote;
@@ -126,8 +127,8 @@ impl History {
         self.remote.replace(AM, text.into()).await
     }
 
-    /// Begins to keep the state and the events of `folder`.
-    pub(crate) fn keep(&self, folder: &JobFolder) -> Keeper {
+    /// Begins to keep the state and the events of `folder`, as long as this application master has no `successor`.
+    pub(crate) fn keep(&self, folder: &JobFolder, successor: Successor) -> Keeper {
         let (states, mut changed) = watch::channel(Bytes::new());
         let (finish, mut finished) = oneshot::channel();
         let (remote, events) = (self.remote.clone(), folder.events_file());
@@ -138,18 +139,34 @@ impl History {
             while !is_over {
                 tokio::select! {
                     () = sleep(LOOK) => {}
-                    // Also where nobody finishes: the application master ends.
-                    _ = &mut finished => is_over = true,
+                    // Who ends without finishing the job leaves the last word to the next application master.
+                    finished = &mut finished => match finished {
+                        Ok(()) => is_over = true,
+                        Err(_) => return,
+                    },
                 }
-                if is_over || state_at.elapsed() >= EVERY {
+                let size = fs::metadata(&events).map_or(0, |meta| meta.len());
+                let has_state = is_over || state_at.elapsed() >= EVERY;
+                let has_events = size != kept && (is_over || events_at.elapsed() >= pause(size));
+                if !has_state && !has_events {
+                    continue;
+                }
+                match successor.look().await {
+                    Ok(()) => {}
+                    Err(AmError::Superseded { .. }) => return,
+                    failed => {
+                        tell(failed);
+                        continue;
+                    }
+                }
+                if has_state {
                     state_at = Instant::now();
                     let state = changed.borrow_and_update().clone();
                     if !state.is_empty() {
                         tell(remote.replace(STATE, state).await);
                     }
                 }
-                let size = fs::metadata(&events).map_or(0, |meta| meta.len());
-                if size != kept && (is_over || events_at.elapsed() >= pause(size)) {
+                if has_events {
                     events_at = Instant::now();
                     match keep_events(&remote, &events).await {
                         Ok(()) => kept = size,
@@ -168,10 +185,12 @@ impl Keeper {
         self.states.clone()
     }
 
-    /// Writes what is not written yet, if that can be done in some time.
-    pub(crate) async fn finish(self, last: Bytes) {
+    /// The job is over. Writes what is not written yet, if that can be done in some time: the `last` state, or the one told last.
+    pub(crate) async fn finish(self, last: Option<Bytes>) {
         let Self { states, finish, task } = self;
-        states.send_replace(last);
+        if let Some(last) = last {
+            states.send_replace(last);
+        }
         let _ = finish.send(());
         if timeout(LAST, task).await.is_err() {
             tracing::warn!("the job's last state could not be written to its history in time");
@@ -188,6 +207,9 @@ async fn keep_events(remote: &Remote, events: &Path) -> Result<(), AmError> {
     let text = fs::read(events).map_err(AmError::io("read", events))?;
     remote.replace(EVENTS_FILE, text.into()).await
 }
+
+#[cfg(test)]
+mod tests;
 
 fn tell(kept: Result<(), AmError>) {
     if let Err(error) = kept {

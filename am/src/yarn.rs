@@ -124,12 +124,8 @@ impl Attempt {
         let Self { here, history, listener, address, browsers, mut engine, registration } = self;
         let attempt = here.attempt();
         // Whoever had the job before is to write no more before anything of it is read.
-        let (folder, launch, ledger) = tokio::join!(
-            history.fetch(Path::new(FOLDER)),
-            history.launch(),
-            HdfsCheckpoint::open(history.ledger(), attempt)
-        );
-        let (checkpoint, records) = ledger?;
+        let (checkpoint, records) = HdfsCheckpoint::open(history.ledger(), attempt).await?;
+        let (folder, launch) = tokio::join!(history.fetch(Path::new(FOLDER)), history.launch());
         let (folder, launch) = (folder?, launch?);
         let job = read_job(&folder)?;
         let plan = JobPlan::read(&folder, &job)?;
@@ -171,7 +167,8 @@ impl Attempt {
         // Whoever watches asks, or reads what is kept.
         let (watcher, _) = mpsc::channel();
         let teller = Teller::new(&folder, watcher)?;
-        let states = end.keep(&history, &folder);
+        let superseded = checkpoint.successor().wait(engine.silence());
+        let states = end.keep(&history, &folder, checkpoint.successor());
         let addresses = outputs.addresses();
         let (tasks, done) = outputs.start();
         let started = started(&folder).unwrap_or_else(id::now);
@@ -211,8 +208,10 @@ impl Attempt {
         let state = dispatcher.state(Phase::Running);
         dispatcher.manner.page = Some(browsers.show(state.clone()));
         dispatcher.manner.keep(&state, state.write(&dispatcher.folder)?);
-        let (verdict, state, _) = dispatcher.run().await?;
-        Ok((verdict, state))
+        tokio::select! {
+            outcome = dispatcher.run() => outcome.map(|(verdict, state, _)| (verdict, state)),
+            error = superseded => Err(error),
+        }
     }
 }
 

@@ -8,6 +8,8 @@
 //! are no new ones. One that lives on is told by its error, and by the segment of a higher attempt that it then finds: it is
 //! superseded, and nothing that it writes later is ever read.
 
+mod successor;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
@@ -17,6 +19,8 @@ use hdfs_native::file::FileWriter;
 use super::{parse, whole};
 use crate::AmError;
 use crate::remote::{Remote, Trouble};
+
+pub(crate) use successor::Successor;
 
 /// The ledger's folder, to be appended to.
 pub(crate) struct HdfsCheckpoint {
@@ -87,6 +91,11 @@ impl HdfsCheckpoint {
         let this =
             Self { folder, attempt, segment: 0, writer: Some(writer), durable: 0, pending: Vec::new() };
         Ok((this, records))
+    }
+
+    /// What is looked at to learn that this application master is superseded.
+    pub(crate) fn successor(&self) -> Successor {
+        Successor { folder: self.folder.clone(), attempt: self.attempt }
     }
 
     pub(super) async fn sync(&mut self) -> Result<(), AmError> {

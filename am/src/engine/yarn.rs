@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use forebay_hadoop::yarn::{Container, ContainerId, FinalStatus};
 use forebay_scheduler::Attempt;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::News;
 use crate::AmError;
@@ -43,6 +43,7 @@ enum Order {
 
 /// Containers of YARN's.
 #[derive(Debug)]
+    silence: watch::Receiver<bool>,
 pub(crate) struct YarnEngine {
     orders: mpsc::UnboundedSender<Order>,
     news: mpsc::UnboundedReceiver<News>,
@@ -62,12 +63,18 @@ impl YarnEngine {
         let registration = master.register().await?;
         let (orders, to_do) = mpsc::unbounded_channel();
         let (tell, news) = mpsc::unbounded_channel();
-        tokio::spawn(driver::Driver::new(master, to_do, tell).run());
-        Ok((Self { orders, news, live: BTreeSet::new() }, registration))
+        let (silent, silence) = watch::channel(false);
+        tokio::spawn(driver::Driver::new(master, to_do, tell, silent).run());
+        Ok((Self { orders, news, silence, live: BTreeSet::new() }, registration))
     }
 
     /// From now on containers can be started.
     pub(crate) fn begin(&self, wants: Wants, agents: Agents) {
+    /// Whether the ResourceManager does not answer.
+    pub(crate) fn silence(&self) -> watch::Receiver<bool> {
+        self.silence.clone()
+    }
+
         self.order(Order::Begin(Box::new(wants), Box::new(agents)));
     }
 

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::surroundings::Surroundings;
 use crate::engine::Finisher;
+use crate::checkpoint::Successor;
 use crate::history::{History, Keeper};
 use crate::launch::Launch;
 use crate::outputs::Outputs;
@@ -59,8 +60,13 @@ impl Ending {
     }
 
     /// Begins to keep the job's state.
-    pub(super) fn keep(&mut self, history: &History, folder: &JobFolder) -> watch::Sender<bytes::Bytes> {
-        let keeper = history.keep(folder);
+    pub(super) fn keep(
+        &mut self,
+        history: &History,
+        folder: &JobFolder,
+        successor: Successor,
+    ) -> watch::Sender<bytes::Bytes> {
+        let keeper = history.keep(folder, successor);
         let states = keeper.states();
         self.keeper = Some(keeper);
         states
@@ -108,8 +114,8 @@ impl Ending {
             ),
         };
         let keep = async {
-            if let (Some(keeper), Ok(state)) = (self.keeper.take(), serde_json::to_vec(&state)) {
-                keeper.finish(state.into()).await;
+            if let Some(keeper) = keeper {
+                keeper.finish(serde_json::to_vec(&state).ok().map(Into::into)).await;
             }
         };
         // What a failed commit has left is for people to look at.
@@ -123,6 +129,7 @@ impl Ending {
         let text = match status {
             FinalStatus::Succeeded => text,
             _ => format!(
+        let keeper = self.keeper.take();
                 "{text} Its logs: forebay logs {}; its course: forebay status {}. All of it is kept in {}.",
                 self.application, self.application, self.history
             ),

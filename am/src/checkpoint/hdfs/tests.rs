@@ -6,6 +6,7 @@ use forebay_fixtures::{Hdfs, HdfsOptions};
 use forebay_scheduler::Attempt;
 use forebay_store::Clusters;
 use tokio::runtime::{Handle, Runtime};
+use tokio::sync::watch;
 
 use super::super::Checkpoint;
 use super::*;
@@ -69,6 +70,27 @@ fn a_new_attempt_reads_all_and_one_that_lives_on_is_told() {
         assert!(matches!(append(&mut second, 98..=98).await, Err(AmError::Superseded { by: 4 })));
         assert!(matches!(HdfsCheckpoint::open(folder.clone(), 3).await, Err(AmError::Superseded { by: 4 })));
         assert_eq!(open(&folder, 5).await.1, records(1..=7));
+    });
+}
+
+#[test]
+fn one_that_the_resource_manager_does_not_answer_looks_for_its_successor() {
+    let (hdfs, runtime) = start(1);
+    runtime.block_on(async {
+        let folder = folder(&hdfs, "/ledger");
+        let (first, _) = HdfsCheckpoint::open(folder.clone(), 1).await.unwrap();
+        first.successor().look().await.unwrap();
+        let (second, _) = HdfsCheckpoint::open(folder.clone(), 2).await.unwrap();
+        second.successor().look().await.unwrap();
+        let (silence, is_silent) = watch::channel(false);
+        let mut superseded = Box::pin(first.successor().wait(is_silent));
+        tokio::select! {
+            biased;
+            error = &mut superseded => panic!("the ResourceManager would have told: {error}"),
+            () = std::future::ready(()) => {}
+        }
+        silence.send_replace(true);
+        assert!(matches!(superseded.await, AmError::Superseded { by: 2 }));
     });
 }
 

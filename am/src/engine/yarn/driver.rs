@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use forebay_hadoop::yarn::{Container, ContainerId};
 use futures_util::future::BoxFuture;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -37,6 +37,8 @@ pub(super) struct Driver {
     begun: Option<(Wants, Arc<Agents>)>,
     orders: mpsc::UnboundedReceiver<Order>,
     news: mpsc::UnboundedSender<News>,
+    /// Whether the ResourceManager does not answer.
+    silent: watch::Sender<bool>,
     launches: JoinSet<(ContainerId, Result<(), String>)>,
     slots: Arc<Semaphore>,
     progress: f32,
@@ -53,6 +55,7 @@ impl Driver {
         master: Master,
         orders: mpsc::UnboundedReceiver<Order>,
         news: mpsc::UnboundedSender<News>,
+        silent: watch::Sender<bool>,
     ) -> Self {
         Self {
             nodes: master.nodes(),
@@ -62,6 +65,7 @@ impl Driver {
             begun: None,
             orders,
             news,
+            silent,
             launches: JoinSet::new(),
             slots: Arc::new(Semaphore::new(LAUNCHES)),
             progress: 0.0,
@@ -165,6 +169,7 @@ impl Driver {
     /// Takes note of what the ResourceManager says.
     fn hear(&mut self, beat: &Beat, heard: Heard) {
         let now = Instant::now();
+        self.silent.send_replace(matches!(heard, Heard::Silence));
         match heard {
             Heard::Forgotten => self.book.forgotten(),
             Heard::Silence => {}
