@@ -4,8 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use forebay_feeder::PlanError;
+use forebay_output::OutputError;
 use forebay_scheduler::{ConfigError, ResumeError};
-use forebay_store::HdfsError;
+use forebay_store::{AddressError, HdfsError};
 
 /// Why a job could not be begun, resumed, or looked at; or why its application master had to give up.
 #[derive(Debug, thiserror::Error)]
@@ -85,9 +86,12 @@ pub enum AmError {
         /// Its number.
         signal: usize,
     },
+    /// The address of an output cannot be understood.
+    #[error(transparent)]
+    Address(#[from] AddressError),
     /// The outputs cannot be used.
-    #[error("{0}")]
-    Output(String),
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// Something with HDFS.
     #[error(transparent)]
     Hdfs(#[from] HdfsError),

@@ -137,7 +137,7 @@ impl Prepared {
             let scheduler = go_on(&job, &plan, &folder, records);
             if let Err(AmError::Resume(ResumeError::Aborted { .. })) = scheduler {
                 // It may have been killed before it had cleaned up.
-                let abort = async { outputs.abort().await.map_err(AmError::Output) };
+                let abort = async { Ok(outputs.abort().await?) };
                 unless_stopped(&stop, abort).await?;
             }
             let scheduler = scheduler?;

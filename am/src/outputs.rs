@@ -1,7 +1,7 @@
 //! The job's outputs: what is done with them, one thing after the other, beside the dispatcher.
 
 use forebay_job::Job;
-use forebay_output::{OutputDir, commit};
+use forebay_output::{OutputDir, OutputError, commit};
 use forebay_scheduler::Attempt;
 use forebay_store::{Address, Clusters};
 use tokio::runtime::Handle;
@@ -47,11 +47,9 @@ impl Outputs {
     pub(crate) fn open(job: &Job, id: &str) -> Result<Self, AmError> {
         let clusters = Clusters::new(job.hdfs_timeout, Handle::current());
         let dir = |output: &forebay_job::Output| {
-            let address =
-                Address::parse(output.path.as_ref()).map_err(|error| AmError::Output(error.to_string()))?;
-            OutputDir::open(&address, id, &clusters).map_err(|error| AmError::Output(error.to_string()))
+            Ok(OutputDir::open(&Address::parse(output.path.as_ref())?, id, &clusters)?)
         };
-        Ok(Self { dirs: job.outputs.iter().map(dir).collect::<Result<_, _>>()? })
+        Ok(Self { dirs: job.outputs.iter().map(dir).collect::<Result<_, AmError>>()? })
     }
 
     /// Their paths, in full.
@@ -62,7 +60,7 @@ impl Outputs {
     /// Looks whether they can be written to, and makes the places for staging.
     pub(crate) async fn begin(&self) -> Result<(), AmError> {
         for dir in &self.dirs {
-            dir.begin().await.map_err(|error| AmError::Output(error.to_string()))?;
+            dir.begin().await?;
         }
         Ok(())
     }
@@ -104,15 +102,19 @@ impl Outputs {
                     }),
                 )
             }
-            Task::Abort => Done::Aborted(self.abort().await),
+            Task::Abort => Done::Aborted(self.abort().await.map_err(|error| error.to_string())),
         }
     }
 
     /// Removes all that the job has staged.
-    pub(crate) async fn abort(&self) -> Result<(), String> {
+    pub(crate) async fn abort(&self) -> Result<(), OutputError> {
         let mut result = Ok(());
         for dir in &self.dirs {
-            result = result.and(dir.abort().await.map_err(|error| error.to_string()));
+            let aborted = dir.abort().await;
+            // That a path is committed is the least that can be wrong.
+            if aborted.is_err() && matches!(result, Ok(()) | Err(OutputError::Done { .. })) {
+                result = aborted;
+            }
         }
         result
     }
