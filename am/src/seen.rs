@@ -1,13 +1,12 @@
 //! What the agents have said of their workers, for people.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use forebay_protocol::v1;
-use forebay_scheduler::{Attempt, Granted, WorkerView};
+use forebay_scheduler::{Attempt, Granted, WorkerState, WorkerView};
 
-use crate::state::{Figures, WorkerReport};
+use crate::state::{Figures, JobState, WorkerReport};
 
 /// Figures of the job are of so many seconds back.
 const WINDOW: Duration = Duration::from_secs(3);
@@ -35,33 +34,34 @@ pub(crate) struct Seen {
 #[derive(Debug, Default)]
 pub(crate) struct AllSeen {
     workers: BTreeMap<u32, Seen>,
+    /// The workers of each host, by their last attempts.
+    hosts: BTreeMap<String, BTreeSet<u32>>,
     /// Bytes given to attempts that are replaced.
     past: u64,
     samples: VecDeque<(Duration, u64)>,
 }
 
 impl AllSeen {
+    /// All that an earlier application master has seen.
+    pub(crate) fn of(state: &JobState) -> Self {
+        let mut all = Self::default();
+        for worker in &state.workers {
+            all.workers.insert(worker.index, Seen::of(worker));
+            all.is_at(worker.index, worker.host.clone());
+        }
+        all.past = state.bytes_moved.saturating_sub(all.bytes().0);
+        all
+    }
+
     /// A new attempt is started.
     pub(crate) fn start(&mut self, attempt: Attempt) {
+        self.is_at(attempt.index, String::new());
         let new = Seen { number: attempt.number, ..Seen::default() };
         if let Some(old) = self.workers.insert(attempt.index, new) {
             self.past += old.bytes();
         }
     }
 
-    /// Where an attempt's container is.
-    pub(crate) fn at(&mut self, attempt: Attempt, host: String) {
-        if let Some(seen) = self.workers.get_mut(&attempt.index).filter(|seen| seen.number == attempt.number)
-        {
-            seen.host = host;
-        }
-    }
-
-    /// Where an attempt runs, if that is known.
-    pub(crate) fn host(&self, attempt: Attempt) -> Option<&str> {
-        let seen = self.workers.get(&attempt.index).filter(|seen| seen.number == attempt.number)?;
-        Some(&*seen.host)
-    }
     /// An attempt goes on that another application master has started: what is known of it holds.
     pub(crate) fn goes_on(&mut self, attempt: Attempt) {
         if self.workers.get(&attempt.index).is_none_or(|seen| seen.number != attempt.number) {
@@ -69,6 +69,42 @@ impl AllSeen {
         }
     }
 
+    /// Where an attempt's container is.
+    pub(crate) fn at(&mut self, attempt: Attempt, host: String) {
+        if self.workers.get(&attempt.index).is_some_and(|seen| seen.number == attempt.number) {
+            self.is_at(attempt.index, host);
+        }
+    }
+
+    /// What the agent calls its host. What the cluster calls it counts more.
+    pub(crate) fn says_at(&mut self, attempt: Attempt, host: &str) {
+        if self.host(attempt) == Some("") {
+            self.is_at(attempt.index, host.to_owned());
+        }
+    }
+
+    fn is_at(&mut self, index: u32, host: String) {
+        let Some(seen) = self.workers.get_mut(&index) else { return };
+        if let Some(beside) = self.hosts.get_mut(&seen.host) {
+            beside.remove(&index);
+        }
+        if !host.is_empty() {
+            self.hosts.entry(host.clone()).or_default().insert(index);
+        }
+        seen.host = host;
+    }
+
+    /// How many workers before this one have their last attempt on the same host.
+    pub(crate) fn before(&self, attempt: Attempt) -> usize {
+        let host = self.host(attempt).and_then(|host| self.hosts.get(host));
+        host.map_or(0, |workers| workers.range(..attempt.index).count())
+    }
+
+    /// Where an attempt runs, if that is known.
+    pub(crate) fn host(&self, attempt: Attempt) -> Option<&str> {
+        let seen = self.workers.get(&attempt.index).filter(|seen| seen.number == attempt.number)?;
+        Some(&*seen.host)
+    }
 
     /// Something came from this attempt's agent. `None`: the attempt is not a worker's last.
     pub(crate) fn hear(&mut self, now: Duration, attempt: Attempt) -> Option<&mut Seen> {
@@ -132,7 +168,11 @@ impl AllSeen {
             index: view.attempt.index,
             attempt: view.attempt.number,
             state: view.state,
-            activity: progress.activity.clone(),
+            activity: match view.state {
+                // It was said before that.
+                WorkerState::Done | WorkerState::Over => String::new(),
+                _ => progress.activity.clone(),
+            },
             restarts: view.restarts,
             max_restarts: view.max_restarts,
             leased: view.leased,
@@ -155,11 +195,18 @@ impl AllSeen {
 }
 
 impl Seen {
-    /// What the agent calls its host. What the cluster calls it counts more.
-    pub(crate) fn host_is(&mut self, host: &str) {
-        if self.host.is_empty() {
-            host.clone_into(&mut self.host);
-        }
+    fn of(worker: &WorkerReport) -> Self {
+        let counters = worker.counters.iter().cloned();
+        let progress = v1::Progress {
+            fraction: worker.progress,
+            status: worker.status.clone(),
+            counters: counters.map(|(group, name, value)| v1::Counter { group, name, value }).collect(),
+            figures: Some(worker.figures.clone().into()),
+            activity: worker.activity.clone(),
+            worker_pid: worker.worker_pid.unwrap_or_default(),
+            ..v1::Progress::default()
+        };
+        Self { number: worker.attempt, agent_pid: worker.agent_pid, progress, ..Self::default() }
     }
 
     fn bytes(&self) -> u64 {
@@ -171,5 +218,105 @@ fn truncate(text: &mut String) {
     if let Some((end, _)) = text.char_indices().find(|&(at, _)| at >= LONGEST_NOTE) {
         text.truncate(end);
         text.push('…');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn attempt(index: u32, number: u32) -> Attempt {
+        Attempt { index, number }
+    }
+
+    fn fed(bytes: u64) -> v1::Progress {
+        let figures = Some(v1::Figures { bytes, ..v1::Figures::default() });
+        v1::Progress { figures, activity: "staging".into(), worker_pid: 7, ..v1::Progress::default() }
+    }
+
+    fn view(attempt: Attempt, state: WorkerState) -> WorkerView {
+        WorkerView {
+            attempt,
+            state,
+            restarts: 0,
+            free_restarts: 0,
+            memory_steps: 0,
+            max_restarts: 3,
+            leased: 0,
+            fed: 0,
+            done: 0,
+            end_of_input: true,
+            ack: None,
+            failure: None,
+        }
+    }
+
+    /// What the application master that has seen this writes down.
+    fn state(all: &AllSeen, workers: &[(Attempt, WorkerState)]) -> JobState {
+        let mut state: JobState = serde_json::from_value(serde_json::json!({
+            "version": 1, "job": "j", "name": "n", "folder": "/j", "pid": 1, "started": "", "updated": "",
+            "seconds": 1.0, "phase": "running", "verdict": null, "input_mode": "stream", "worker_memory": null,
+            "worker_cores": null, "files": 1, "bytes_planned": 100, "epochs": 1,
+            "units": { "total": 1, "waiting": 0, "leased": 0, "fed": 0, "done": 1 }, "bytes": 0, "bytes_moved": 0,
+            "gb_per_s": 0.0, "workers": [], "done_before": [], "fed_again": 0, "fed_again_first": [],
+            "partly_read": 0, "partly_read_first": [], "outputs": [],
+        }))
+        .unwrap();
+        (state.bytes, state.bytes_moved) = all.bytes();
+        state.workers = workers.iter().map(|&(attempt, state)| all.report(view(attempt, state))).collect();
+        state
+    }
+
+    #[test]
+    fn what_an_earlier_application_master_has_seen_is_not_lost() {
+        let (done, runs) = (attempt(0, 2), attempt(1, 1));
+        let mut all = AllSeen::default();
+        all.start(attempt(0, 1));
+        all.progress(attempt(0, 1), fed(5));
+        for (attempt, host, bytes) in [(done, "a", 40), (runs, "b", 20)] {
+            all.start(attempt);
+            all.at(attempt, host.into());
+            all.progress(attempt, fed(bytes));
+        }
+        let workers = [(done, WorkerState::Done), (runs, WorkerState::Running)];
+        let mut next = AllSeen::of(&state(&all, &workers));
+        assert_eq!(next.bytes(), (60, 65));
+        for attempt in [done, runs] {
+            next.goes_on(attempt);
+        }
+        next.progress(runs, fed(30));
+        assert_eq!(next.bytes(), (70, 75));
+        let report = next.report(view(done, WorkerState::Done));
+        assert_eq!((report.host.as_str(), report.figures.bytes, report.worker_pid), ("a", 40, Some(7)));
+        // Another one has begun of which nothing was written down.
+        next.goes_on(attempt(1, 2));
+        assert_eq!((next.bytes(), next.host(attempt(1, 2))), ((40, 75), Some("")));
+    }
+
+    #[test]
+    fn what_a_worker_that_is_done_did_last_is_not_what_it_does() {
+        let mut all = AllSeen::default();
+        all.start(attempt(0, 1));
+        all.progress(attempt(0, 1), fed(1));
+        let activity = |state| all.report(view(attempt(0, 1), state)).activity;
+        assert_eq!([WorkerState::Staging, WorkerState::Done].map(activity), ["staging", ""]);
+    }
+
+    #[test]
+    fn workers_beside_each_other_are_counted_by_their_last_attempts() {
+        let mut all = AllSeen::default();
+        let before = |all: &AllSeen| [0, 1, 2].map(|index| all.before(attempt(index, 1)));
+        for (index, host) in [(0, "a"), (1, "b"), (2, "a")] {
+            all.start(attempt(index, 1));
+            all.says_at(attempt(index, 1), host);
+        }
+        assert_eq!(before(&all), [0, 0, 1]);
+        // What the cluster says counts more.
+        all.at(attempt(1, 1), "a".into());
+        all.says_at(attempt(1, 1), "b");
+        assert_eq!(before(&all), [0, 1, 2]);
+        // The first is started again, and is nowhere yet.
+        all.start(attempt(0, 2));
+        assert_eq!(before(&all), [0, 0, 1]);
     }
 }

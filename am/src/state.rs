@@ -201,6 +201,22 @@ impl From<v1::Figures> for Figures {
     }
 }
 
+impl From<Figures> for v1::Figures {
+    fn from(figures: Figures) -> Self {
+        Self {
+            bytes: figures.bytes,
+            seconds: figures.seconds,
+            gb_per_s: figures.gb_per_s,
+            feed_waited_s: figures.feed_waited_s,
+            worker_waited_s: figures.worker_waited_s,
+            verdict: figures.verdict,
+            local_bytes: figures.local_bytes,
+            remote_bytes: figures.remote_bytes,
+            copied_bytes: figures.copied_bytes,
+        }
+    }
+}
+
 /// What became of a job, as far as its folder and its lock tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -159,7 +159,8 @@ impl Attempt {
             history: history.address(),
             ..OnCluster::default()
         };
-        let mut seen = AllSeen::default();
+        let before = before(&folder);
+        let mut seen = before.as_ref().map(AllSeen::of).unwrap_or_default();
         let events = take_over(&scheduler, &mut seen, &mut engine, registration.kept);
         let mut wants = Wants::new(&job, &plan, launch.racks.clone());
         wants.most_mib = registration.most_mib;
@@ -171,7 +172,7 @@ impl Attempt {
         let states = end.keep(&history, &folder, checkpoint.successor());
         let addresses = outputs.addresses();
         let (tasks, done) = outputs.start();
-        let started = started(&folder).unwrap_or_else(id::now);
+        let started = before.map_or_else(id::now, |before| before.started);
         let passed = Duration::from_secs_f64(id::seconds_since(&started).unwrap_or(0.0).max(0.0));
         let mut dispatcher = Dispatcher {
             job,
@@ -233,10 +234,10 @@ fn read_job(folder: &JobFolder) -> Result<Job, AmError> {
     Job::from_toml(&text).map_err(|error| AmError::Malformed { path, why: error.to_string() })
 }
 
-/// When the job began, if an earlier attempt has said so.
-fn started(folder: &JobFolder) -> Option<String> {
+/// How the job stood when an earlier attempt said so last.
+fn before(folder: &JobFolder) -> Option<JobState> {
     let state = std::fs::read(folder.state_file()).ok()?;
-    Some(serde_json::from_slice::<JobState>(&state).ok()?.started)
+    serde_json::from_slice(&state).ok()
 }
 
 fn scheduler(job: &Job, plan: &JobPlan, records: Vec<LedgerRecord>) -> Result<Scheduler, AmError> {

@@ -146,6 +146,11 @@ impl Scheduler {
         out
     }
 
+    /// How many workers there are, with those of an earlier run of the job.
+    pub fn world_size(&self) -> usize {
+        self.workers.len() + self.done_before.len()
+    }
+
     /// How many attempts of a worker ran out of memory.
     pub fn memory_steps(&self, index: u32) -> u32 {
         self.places_of.get(&index).map_or(0, |&place| self.workers[place].memory_steps)

@@ -84,8 +84,8 @@ impl Dispatcher {
                 let now = self.clock.now();
                 if let Some(seen) = self.seen.hear(now, attempt) {
                     seen.agent_pid = Some(request.pid);
-                    seen.host_is(&request.host);
                 }
+                self.seen.says_at(attempt, &request.host);
                 self.handle(Event::Registered(attempt))?;
                 match self.scheduler.orders(attempt) {
                     Orders::Stop(reason) => Err(Status::failed_precondition(reason)),
@@ -120,14 +120,10 @@ impl Dispatcher {
 
     /// What every registered agent is told.
     fn hello(&self, attempt: Attempt) -> v1::RegisterReply {
-        let view = self.scheduler.view();
-        let host = self.seen.host(attempt);
-        let before = view.workers.iter().take_while(|worker| worker.attempt != attempt);
-        let beside = before.filter(|worker| self.seen.host(worker.attempt) == host);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         v1::RegisterReply {
-            world_size: count(view.workers.len() + view.done_before.len()),
-            local_rank: count(beside.count()),
+            world_size: count(self.scheduler.world_size()),
+            local_rank: count(self.seen.before(attempt)),
             heartbeat_ms: HEARTBEAT_MS,
             lease_ahead_ms: self.manner.lease_ahead_ms,
             am_attempt: self.manner.am_attempt,
@@ -264,11 +260,11 @@ impl Dispatcher {
             let position = request.position.map_or_else(Position::default, convert::position);
             if request.fatal && self.scheduler.orders(attempt) == Orders::GoOn {
                 self.status = request.status;
-        self.engine.leaves(attempt);
             }
             Event::Failed { attempt, why, position, fatal: request.fatal }
         };
         self.handle(event)?;
+        self.engine.leaves(attempt);
         Ok(Ok(v1::FailedReply {}))
     }
 
@@ -284,11 +280,11 @@ impl Dispatcher {
         let by_file = self.plan.is_by_file();
         if let Some(seen) = self.seen.hear(now, attempt) {
             seen.agent_pid = Some(request.pid);
-            seen.host_is(&request.host);
             if by_file {
                 seen.files.clone_from(&held);
             }
         }
+        self.seen.says_at(attempt, &request.host);
         self.progress(attempt, request.progress);
         let position = request.position.map(convert::position).unwrap_or_default();
         self.handle(Event::Rejoined { attempt, held, position, exited: request.exited })?;
