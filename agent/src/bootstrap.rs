@@ -9,8 +9,6 @@ use forebay_protocol::Bootstrap;
 
 use crate::error::AgentError;
 
-/// The secret's name in a container's credentials.
-pub const BOOTSTRAP_SECRET: &str = "forebay.bootstrap";
 /// Longest first line in bytes.
 const LONGEST_LINE: u64 = 64 << 10;
 /// What the NodeManager gives to each container.
@@ -27,7 +25,7 @@ pub(crate) fn of_container() -> Result<Option<Bootstrap>, AgentError> {
     let failed = |why: String| AgentError::Credentials(why);
     let conf = Configuration::load().map_err(|error| failed(error.to_string()))?;
     let credentials = Credentials::load(&conf).map_err(|error| failed(error.to_string()))?;
-    let Some((_, secret)) = credentials.secrets().find(|(alias, _)| *alias == BOOTSTRAP_SECRET) else {
+    let Some((_, secret)) = credentials.secrets().find(|(alias, _)| *alias == Bootstrap::SECRET) else {
         return Ok(None);
     };
     let mut bootstrap = parse(secret.expose()).map_err(failed)?;

@@ -35,7 +35,6 @@ mod usage;
 mod watch;
 mod worker;
 
-pub use bootstrap::BOOTSTRAP_SECRET;
 pub use error::AgentError;
 pub use folder::AttemptFolder;
 pub use guard::{GuardArgs, become_worker, guard};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use forebay_protocol::AmAddress;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -28,7 +28,6 @@ const PIECE: u64 = 256 << 10;
 const LAST: Duration = Duration::from_secs(20);
 
 /// Names in the folder.
-const AM: &str = "am.json";
 const STATE: &str = "state.json";
 const EVENTS_FILE: &str = "events.jsonl";
 /// What the client has written and a [`JobFolder`] has, too.
@@ -38,17 +37,6 @@ const KEPT: [&str; 2] = ["plan.json", "job.toml"];
 #[derive(Debug, Clone)]
 pub(crate) struct History {
     remote: Remote,
-}
-
-/// `am.json`: where agents and clients find the application master.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AmAddress {
-    /// Of this form: 1.
-    pub version: u32,
-    /// The application's attempt, from 1.
-    pub attempt: u32,
-    /// `host:port`.
-    pub address: String,
 }
 
 /// What the state and the events are given to.
@@ -71,7 +59,7 @@ impl History {
 
     /// The file that says where the application master is.
     pub(crate) fn am_file(&self) -> String {
-        self.remote.address(AM)
+        self.remote.address(AmAddress::FILE)
     }
 
     /// The ledger's folder.
@@ -123,8 +111,8 @@ impl History {
     /// Says where the application master is.
     pub(crate) async fn set_am(&self, am: &AmAddress) -> Result<(), AmError> {
         let text = serde_json::to_vec(am)
-            .map_err(|error| AmError::System { action: "write am.json", source: error.into() })?;
-        self.remote.replace(AM, text.into()).await
+            .map_err(|error| AmError::System { action: "write its address", source: error.into() })?;
+        self.remote.replace(AmAddress::FILE, text.into()).await
     }
 
     /// Begins to keep the state and the events of `folder`, as long as this application master has no `successor`.
@@ -208,9 +196,6 @@ async fn keep_events(remote: &Remote, events: &Path) -> Result<(), AmError> {
     remote.replace(EVENTS_FILE, text.into()).await
 }
 
-#[cfg(test)]
-mod tests;
-
 fn tell(kept: Result<(), AmError>) {
     if let Err(error) = kept {
         tracing::warn!("the job's history lags behind: {error}");
@@ -222,3 +207,6 @@ fn put(path: &Path, bytes: &[u8]) -> Result<(), AmError> {
     let write = || private().write(true).create(true).truncate(true).open(path)?.write_all(bytes);
     write().map_err(AmError::io("write", path))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! `launch.json`: what the client tells the application master about starting containers. It holds no secrets.
+//! What the client tells the application master: where its job is, and, in `launch.json`, how to start containers. No secrets.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,9 @@ pub const VERSION: u32 = 1;
 
 /// Its name in a job's folder.
 pub const NAME: &str = "launch.json";
+
+/// The variable of the environment that tells an application master its job's folder, an absolute path of the default file system.
+pub const JOB_FOLDER: &str = "FOREBAY_JOB_FOLDER";
 
 /// What containers of a job are started with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

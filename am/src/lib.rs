@@ -38,7 +38,6 @@ pub use engine::{FEED_MIB, USUAL_WORKER_MIB, container_mib};
 pub use error::AmError;
 pub use folder::{JobFolder, usual_place};
 pub use forebay_scheduler::{Attempt, Cause, Counts, Story, UnitName, Verdict, WorkerState};
-pub use history::AmAddress;
 pub use id::{is_id, seconds_since};
 pub use job::{Outcome, Prepared};
 pub use launch::Launch;

@@ -56,7 +56,6 @@ pub(crate) enum Listening {
     /// From this machine: agents alone, which know this token. The owner's clients look into the job's folder.
     Socket(UnixListener, Token),
     /// From anywhere: agents and the owner's clients, which have certificates.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for jobs on YARN"))]
     Tls(TcpListener, Box<AmSecrets>),
 }
 

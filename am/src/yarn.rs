@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use forebay_feeder::Stop;
 use forebay_job::Job;
+use forebay_protocol::AmAddress;
 use forebay_scheduler::{Event, Gang, LedgerRecord, Places, Scheduler};
 use forebay_store::Clusters;
 use tokio::net::TcpListener;
@@ -26,7 +27,7 @@ use crate::checkpoint::{Checkpoint, HdfsCheckpoint};
 use crate::clock::Clock;
 use crate::dispatcher::{Dispatcher, Manner};
 use crate::engine::{Agents, Engine, Kept, Master, Registration, Wants, YarnEngine};
-use crate::history::{AmAddress, History};
+use crate::history::History;
 use crate::launch::Launch;
 use crate::outputs::Outputs;
 use crate::remote::Remote;
@@ -131,7 +132,7 @@ impl Attempt {
         let plan = JobPlan::read(&folder, &job)?;
         let outputs = Outputs::open(&job, plan.job_id())?;
         end.knows(&job, &launch, &outputs);
-        let am = AmAddress { version: 1, attempt, address: address.clone() };
+        let am = AmAddress { version: AmAddress::VERSION, attempt, address: address.clone() };
         let is_committed = records.contains(&LedgerRecord::Committed {});
         let prepare =
             async { if is_committed { Ok(()) } else { job::unless_stopped(&stop, outputs.begin()).await } };

@@ -1,8 +1,9 @@
 //! A job's folder on HDFS: what its application master says of it there, while it runs and ever after.
 
 use bytes::Bytes;
-use forebay_am::{AmAddress, Attempt, JobState, Told};
+use forebay_am::{Attempt, JobState, Told};
 use forebay_job::Job;
+use forebay_protocol::AmAddress;
 use serde::Deserialize;
 
 use crate::ClientError;
@@ -69,7 +70,7 @@ impl History {
 
     /// Where its application master is.
     pub(crate) async fn am(&self) -> Result<Option<AmAddress>, ClientError> {
-        self.json("am.json").await
+        self.json(AmAddress::FILE).await
     }
 
     /// What has been told since this was asked last.

@@ -8,7 +8,7 @@ use forebay_hadoop::yarn::{
     ContainerLaunchContext, FinalStatus, LocalResource, NodeState, QueueState, Resource, ResourceManager,
 };
 use forebay_hadoop::{Configuration, Credentials};
-use forebay_protocol::JobSecrets;
+use forebay_protocol::{AmSecrets, JobSecrets};
 
 use crate::ClientError;
 use crate::application::{Application, ApplicationState};
@@ -21,8 +21,6 @@ use crate::staging::is_for_am;
 pub(crate) const TYPE: &str = "FOREBAY";
 /// The queue of those who name none.
 const USUAL_QUEUE: &str = "default";
-/// Under which name the application master finds its secrets (`forebay_am`).
-const AM_SECRETS: &str = "forebay.am";
 /// So many applications of a queue are looked at.
 const MOST: u32 = 1000;
 
@@ -200,13 +198,15 @@ fn container<F: FnOnce(yarn::Error) -> ClientError>(
     // What the user has to show to HDFS and YARN, the application master has, too.
     let mut credentials = Credentials::load(&site.conf)
         .map_err(|error| ClientError::Refused(format!("the user's tokens cannot be passed on: {error}")))?;
-    let secret = serde_json::to_vec(&secrets.for_am())
-        .map_err(|error| ClientError::Malformed { path: AM_SECRETS.to_owned(), why: error.to_string() })?;
-    credentials.add_secret(AM_SECRETS, secret);
+    let secret = serde_json::to_vec(&secrets.for_am()).map_err(|error| ClientError::Malformed {
+        path: AmSecrets::SECRET.to_owned(),
+        why: error.to_string(),
+    })?;
+    credentials.add_secret(AmSecrets::SECRET, secret);
     let command = Command::new("./forebay").arg("am").output_to("stdout", "stderr");
     let mut container = ContainerLaunchContext::new(command)
         .env_shell("HADOOP_CONF_DIR", format!("$PWD/{}", launch.conf_dir))
-        .env_literal("FOREBAY_JOB_FOLDER", site.job(id))
+        .env_literal(launch::JOB_FOLDER, site.job(id))
         // Where nobody has to prove who he is, a container's user is the NodeManager's, and HDFS would take its word.
         .env_literal("HADOOP_USER_NAME", &site.user)
         .credentials(credentials);

@@ -27,6 +27,11 @@ pub struct Bootstrap {
     pub container: Option<Container>,
 }
 
+impl Bootstrap {
+    /// The secret's name in a container's credentials.
+    pub const SECRET: &str = "forebay.bootstrap";
+}
+
 /// An agent's end of the channel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

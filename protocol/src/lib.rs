@@ -4,6 +4,7 @@
 //! `proto/forebay.proto` is the contract; [`v1`] is what is made of it.
 
 mod acceptor;
+mod address;
 mod bootstrap;
 mod channel;
 mod identity;
@@ -12,6 +13,7 @@ mod tls;
 mod token;
 
 pub use acceptor::{Acceptor, Caller, Peer, Role, Secure};
+pub use address::AmAddress;
 pub use bootstrap::{Bootstrap, ChannelEnd, Container};
 pub use channel::{ALIVE, Agent, Client, ConnectError, MAX_MESSAGE};
 pub use identity::Identity;

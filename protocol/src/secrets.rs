@@ -55,6 +55,11 @@ pub struct AmSecrets {
     pub client_cert: String,
 }
 
+impl AmSecrets {
+    /// The secret's name in the credentials of the AM's container.
+    pub const SECRET: &str = "forebay.am";
+}
+
 /// What the owner's clients are given, in a file of the owner's alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,33 +2,22 @@
 
 use std::time::Duration;
 
-use forebay_protocol::ChannelEnd;
+use forebay_protocol::{AmAddress, ChannelEnd};
 use forebay_store::{Address, Clusters};
-use serde::Deserialize;
 use tokio::runtime::Handle;
 
 /// How long HDFS may take to tell.
 const READ: Duration = Duration::from_secs(10);
 /// Longest such file in bytes.
 const LONGEST: usize = 64 << 10;
-/// The form that is understood.
-const VERSION: u32 = 1;
 
-/// An address, and whose it is. Who is there proves itself by its certificate.
+/// An address, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     /// `host:port`; on this machine, nothing: there is one place.
     pub(super) address: String,
     /// The attempt of the application; 0: not known.
     pub(super) attempt: u32,
-}
-
-/// `am.json`.
-#[derive(Debug, Deserialize)]
-struct AmFile {
-    version: u32,
-    attempt: u32,
-    address: String,
 }
 
 /// Where to look.
@@ -64,12 +53,13 @@ impl Places {
     pub(super) async fn look(&self) -> Result<Place, String> {
         let Some((file, clusters)) = &self.file else { return Ok(self.first()) };
         let text = read(file, clusters).await.map_err(|why| format!("cannot read {file}: {why}"))?;
-        let found: AmFile = serde_json::from_slice(&text)
+        let found: AmAddress = serde_json::from_slice(&text)
             .map_err(|error| format!("{file} does not say where the application master is: {error}"))?;
-        if found.version != VERSION {
+        if found.version != AmAddress::VERSION {
             return Err(format!(
-                "{file} has version {}, this program reads version {VERSION}",
-                found.version
+                "{file} has version {}, this program reads version {}",
+                found.version,
+                AmAddress::VERSION
             ));
         }
         Ok(Place { address: found.address, attempt: found.attempt })

@@ -5,7 +5,6 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use forebay_agent::BOOTSTRAP_SECRET;
 use forebay_hadoop::Credentials;
 use forebay_hadoop::credentials::FileVersion;
 use forebay_protocol::{Acceptor, Bootstrap, ChannelEnd, Container, JobSecrets};
@@ -119,7 +118,7 @@ impl<'a> Yarn<'a> {
         let folder = self.folder(index, number);
         fs::create_dir_all(&folder).unwrap();
         let mut credentials = Credentials::new();
-        credentials.add_secret(BOOTSTRAP_SECRET, serde_json::to_vec(&bootstrap).unwrap());
+        credentials.add_secret(Bootstrap::SECRET, serde_json::to_vec(&bootstrap).unwrap());
         let tokens = folder.join("container_tokens");
         credentials.write_file(&tokens, FileVersion::Writable).unwrap();
         let log = self.log(index, number, "agent.log");

@@ -23,9 +23,6 @@ pub(crate) use master::{Kept, Master, Registration, is_killed};
 pub(crate) use wants::Wants;
 pub use wants::{FEED_MIB, USUAL_WORKER_MIB, container_mib};
 
-/// The kind of the token that is the application master's alone.
-const AMRM_TOKEN: &str = "YARN_AM_RM_TOKEN";
-
 /// What the task is to do.
 #[derive(Debug)]
 enum Order {
@@ -43,10 +40,10 @@ enum Order {
 
 /// Containers of YARN's.
 #[derive(Debug)]
-    silence: watch::Receiver<bool>,
 pub(crate) struct YarnEngine {
     orders: mpsc::UnboundedSender<Order>,
     news: mpsc::UnboundedReceiver<News>,
+    silence: watch::Receiver<bool>,
     /// Attempts whose containers are wanted or there.
     live: BTreeSet<Attempt>,
 }
@@ -70,12 +67,12 @@ impl YarnEngine {
 
     /// From now on containers can be started.
     pub(crate) fn begin(&self, wants: Wants, agents: Agents) {
+        self.order(Order::Begin(Box::new(wants), Box::new(agents)));
+    }
+
     /// Whether the ResourceManager does not answer.
     pub(crate) fn silence(&self) -> watch::Receiver<bool> {
         self.silence.clone()
-    }
-
-        self.order(Order::Begin(Box::new(wants), Box::new(agents)));
     }
 
     pub(crate) fn finisher(&self) -> Finisher {

@@ -7,11 +7,7 @@ use forebay_hadoop::{Configuration, Credentials};
 use forebay_protocol::AmSecrets;
 
 use crate::AmError;
-
-/// The job's folder on the default file system, as the client says it.
-const JOB_FOLDER: &str = "FOREBAY_JOB_FOLDER";
-/// Under which name the client gives the secrets of the job's channel.
-pub(crate) const AM_SECRETS: &str = "forebay.am";
+use crate::launch::JOB_FOLDER;
 
 /// What an application master finds in its container.
 pub(crate) struct Surroundings {
@@ -35,14 +31,18 @@ impl Surroundings {
             .map_err(|error| AmError::NoContainer { why: format!("CONTAINER_ID: {error}") })?;
         let conf = forebay_hadoop::yarn::conf::load().map_err(no_container)?;
         let credentials = Credentials::load(&conf).map_err(no_container)?;
-        let secret = credentials.secrets().find(|(alias, _)| *alias == AM_SECRETS);
+        let secret = credentials.secrets().find(|(alias, _)| *alias == AmSecrets::SECRET);
         let (_, secret) = secret.ok_or_else(|| AmError::NoContainer {
-            why: format!("the token file has no secret {AM_SECRETS}; `forebay submit` puts it there"),
+            why: format!(
+                "the token file has no secret {}; `forebay submit` puts it there",
+                AmSecrets::SECRET
+            ),
         })?;
         // What cannot be read is not shown: it is secret.
         let secrets = serde_json::from_slice(secret.expose()).map_err(|_| AmError::NoContainer {
             why: format!(
-                "the secret {AM_SECRETS} is not what this program writes; submit the job with this program"
+                "the secret {} is not what this program writes; submit the job with this program",
+                AmSecrets::SECRET
             ),
         })?;
         let (host, job_folder) = (variable("NM_HOST")?, variable(JOB_FOLDER)?);

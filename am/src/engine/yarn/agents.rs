@@ -10,8 +10,6 @@ use forebay_scheduler::Attempt;
 use crate::AmError;
 use crate::launch::{Launch, Resource, ResourceKind, Visibility};
 
-/// Under which name an agent finds what it is told in its token file.
-const BOOTSTRAP: &str = "forebay.bootstrap";
 /// How long an agent waits for an application master that has gone.
 const PATIENCE_S: u64 = 600;
 
@@ -77,10 +75,10 @@ impl Agents {
         let text = serde_json::to_vec(&bootstrap)
             .map_err(|error| AmError::System { action: "write an agent's secrets", source: error.into() })?;
         let mut credentials = Credentials::new();
-        for (alias, token) in self.credentials.tokens().filter(|(_, token)| token.kind != super::AMRM_TOKEN) {
+        for (alias, token) in self.credentials.tokens().filter(|(_, token)| token.kind != yarn::AM_RM_TOKEN) {
             credentials.add_token(alias, token.clone());
         }
-        credentials.add_secret(BOOTSTRAP, text);
+        credentials.add_secret(Bootstrap::SECRET, text);
         Ok(credentials)
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use forebay_hadoop::conf::Address;
 use forebay_hadoop::yarn::{
-    AllocateRequest, Allocation, ApplicationId, ApplicationMaster, ApplicationState, Ask, Container,
-    ContainerId, ContainerLaunchContext, ContainerStatus, FinalStatus, Finish, Heartbeat, NmTokens,
-    NodeManager, Place, Presence, Priority, Resource, ResourceManager,
+    AM_RM_TOKEN, AllocateRequest, Allocation, ApplicationId, ApplicationMaster, ApplicationState, Ask,
+    Container, ContainerId, ContainerLaunchContext, ContainerStatus, FinalStatus, Finish, Heartbeat,
+    NmTokens, NodeManager, Place, Presence, Priority, Resource, ResourceManager,
 };
 use forebay_hadoop::{Configuration, Credentials};
 use forebay_scheduler::Attempt;
@@ -95,8 +95,8 @@ impl Master {
         port: u16,
         tracking_url: String,
     ) -> Result<Self, AmError> {
-        let token = credentials.of_kind(super::AMRM_TOKEN).next().cloned();
-        let missing = || AmError::NoContainer { why: format!("the token file has no {}", super::AMRM_TOKEN) };
+        let token = credentials.of_kind(AM_RM_TOKEN).next().cloned();
+        let missing = || AmError::NoContainer { why: format!("the token file has no {AM_RM_TOKEN}") };
         let manager =
             ApplicationMaster::connect_with(conf, token.ok_or_else(missing)?)?.with_deadline(HEARTBEAT);
         let presence = Presence { host: host.to_owned(), rpc_port: Some(port), tracking_url };
