@@ -93,16 +93,14 @@ impl<Id: Ord + Clone> Book<Id> {
 
     /// A container of an earlier application master goes on; or it has ended since that one was replaced.
     pub(crate) fn adopt(&mut self, id: Id, attempt: Attempt, host: String, now: Instant) {
-        let stage = Stage::Running { since: now };
         let early = self.early.as_mut().and_then(|early| early.remove(&id));
-        match early {
+        if let Some((exit, diagnostics)) = early {
             // No sign of its node's: when it was started is not known.
-            Some((exit, said)) => self.out.push_back(Do::Gone(attempt, ends::end(exit, &said))),
-            None => {
-                let held = Held { attempt, host, stage, due: None, stopped: 0, leaves: false };
-                self.held.insert(id, held);
-            }
+            self.out.push_back(Do::Gone(attempt, ends::end(exit, &diagnostics)));
+            return;
         }
+        let stage = Stage::Running { since: now };
+        self.held.insert(id, Held { attempt, host, stage, due: None, stopped: 0, leaves: false });
     }
 
     /// All containers that go on are adopted.
