@@ -17,7 +17,7 @@ use forebay_hadoop::yarn::{
 };
 use forebay_hadoop::{Configuration, Credentials, NameNode, Token};
 
-/// Two nodes with GPUs, one of them with a label, and two queues.
+/// Two nodes with GPUs, one of them with a label, and three queues; no test submits anything to `idle`.
 fn cluster() -> Arc<Cluster> {
     static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -26,7 +26,7 @@ fn cluster() -> Arc<Cluster> {
             separate_hosts: true,
             gpus_per_node: 2,
             labels: vec![("fast".into(), 1)],
-            queues: vec![("default".into(), 60, 100), ("other".into(), 40, 50)],
+            queues: vec![("default".into(), 60, 100), ("other".into(), 20, 50), ("idle".into(), 20, 50)],
             ..YarnOptions::default()
         }));
         *shared = Arc::downgrade(&cluster);
@@ -71,22 +71,26 @@ fn the_cluster_says_what_it_has() {
         let new = client.get_new_application().await.unwrap();
         assert_eq!(new.maximum_capability, Resource::new(4096, 8).with("yarn.io/gpu", 2));
 
-        let queue = client.queue_info("root.other").await.unwrap().unwrap();
+        // The scheduler hears of labels a moment after the nodes have them.
+        let queue = until("the queue's share of the node without label", async || {
+            let queue = client.queue_info("root.idle").await.unwrap().unwrap();
+            let plain = queue.partitions.iter().find(|partition| partition.label.is_empty())?;
+            // 20 % and 50 % of it.
+            ((plain.guaranteed.memory_mib, plain.maximum.memory_mib) == (819, 2048)).then_some(queue)
+        })
+        .await;
         assert_eq!(
             (queue.name.as_str(), queue.path.as_str(), queue.state),
-            ("other", "root.other", QueueState::Running)
+            ("idle", "root.idle", QueueState::Running)
         );
         assert!(
-            (queue.capacity - 0.4).abs() < 1e-6 && (queue.maximum_capacity - 0.5).abs() < 1e-6,
+            (queue.capacity - 0.2).abs() < 1e-6 && (queue.maximum_capacity - 0.5).abs() < 1e-6,
             "{queue:?}"
         );
         assert_eq!(queue.statistics.pending_mib, 0);
-        let plain = queue.partitions.iter().find(|partition| partition.label.is_empty()).unwrap();
-        // 40 % and 50 % of the one node without label.
-        assert_eq!((plain.guaranteed.memory_mib, plain.maximum.memory_mib), (1638, 2048), "{queue:?}");
         let mut children = client.queue_info("root").await.unwrap().unwrap().children;
         children.sort_unstable();
-        assert_eq!(children, ["default", "other"]);
+        assert_eq!(children, ["default", "idle", "other"]);
         assert_eq!(client.queue_info("nope").await.unwrap(), None);
     });
 }
