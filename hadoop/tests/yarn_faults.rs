@@ -114,9 +114,24 @@ fn a_restarted_resource_manager_is_told_everything_anew_and_containers_go_on() {
     cluster.run(async {
         // Nothing but its end is left to say, so nothing tells it to register again before.
         finish(&cluster, &mut other).await;
-
         resync(&mut master).await;
-        master.register().await;
+    });
+    // It registers again, is heard, and does not wait for the answer.
+    let presence = Presence { host: "again".into(), ..Presence::default() };
+    cluster.yarn.resourcemanager().stop();
+    let dropped = cluster
+        .run(async { tokio::time::timeout(Duration::from_millis(300), master.am.register(&presence)).await });
+    assert!(dropped.is_err());
+    cluster.yarn.resourcemanager().cont();
+
+    cluster.run(async {
+        until("the registration to be heard", async || {
+            let report = cluster.client.application_report(master.id).await.unwrap();
+            (report.host == "again").then_some(())
+        })
+        .await;
+        let error = master.am.register(&presence).await.unwrap_err();
+        assert!(error.is_already_registered(), "{error}");
         let status = master.node(&container).statuses(&[container.id]).await.unwrap();
         assert_eq!(status.done[0].state, ContainerState::Running);
         let seen = master.listen(one(2), |seen| !seen.containers.is_empty()).await;

@@ -1,7 +1,6 @@
 //! What the ResourceManager answers an application master.
 
 use super::container::{Container, ContainerStatus, node};
-use super::error::Error;
 use super::ids::ContainerId;
 use super::nodes::NodeReport;
 use super::proto::master::{
@@ -70,42 +69,33 @@ pub struct Preemption {
 }
 
 impl Registration {
-    pub(super) fn from_wire(proto: RegisterApplicationMasterResponseProto) -> Result<Self, Error> {
-        let wrong = |why| Error::answer("registerApplicationMaster", why);
-        let previous = proto.containers_from_previous_attempts.into_iter().map(Container::from_wire);
-        let tokens = proto.nm_tokens_from_previous_attempts.into_iter().map(NmToken::from_wire);
-        Ok(Self {
+    pub(super) fn from_wire(proto: RegisterApplicationMasterResponseProto) -> Self {
+        const METHOD: &str = "registerApplicationMaster";
+        Self {
             maximum_capability: Resource::from_wire(proto.maximum_capability),
             queue: proto.queue.unwrap_or_default(),
             resource_types: proto.resource_types.into_iter().map(ResourceType::from_wire).collect(),
-            previous_containers: previous.collect::<Result<_, _>>().map_err(wrong)?,
-            nm_tokens: tokens.collect::<Result<_, _>>().map_err(wrong)?,
-        })
+            previous_containers: sound(METHOD, proto.containers_from_previous_attempts, Container::from_wire),
+            nm_tokens: sound(METHOD, proto.nm_tokens_from_previous_attempts, NmToken::from_wire),
+        }
     }
 }
 
 impl Allocation {
-    pub(super) fn from_wire(proto: AllocateResponseProto) -> Result<Self, Error> {
-        Self::of(proto).map_err(|why| Error::answer("allocate", why))
-    }
-
-    fn of(proto: AllocateResponseProto) -> Result<Self, &'static str> {
-        let containers = proto.allocated_containers.into_iter().map(Container::from_wire);
-        let completed = proto.completed_container_statuses.into_iter().map(ContainerStatus::from_wire);
-        let previous = proto.containers_from_previous_attempts.into_iter().map(Container::from_wire);
-        let nodes = proto.updated_nodes.into_iter().map(NodeReport::from_wire);
-        let tokens = proto.nm_tokens.into_iter().map(NmToken::from_wire);
-        Ok(Self {
-            containers: containers.collect::<Result<_, _>>()?,
-            completed: completed.collect::<Result<_, _>>()?,
-            updated_nodes: nodes.collect::<Result<_, _>>()?,
+    pub(super) fn from_wire(proto: AllocateResponseProto) -> Self {
+        const METHOD: &str = "allocate";
+        let completed = proto.completed_container_statuses;
+        Self {
+            containers: sound(METHOD, proto.allocated_containers, Container::from_wire),
+            completed: sound(METHOD, completed, ContainerStatus::from_wire),
+            updated_nodes: sound(METHOD, proto.updated_nodes, NodeReport::from_wire),
             preemption: proto.preempt.map(Preemption::from_wire),
             headroom: Resource::from_wire(proto.limit),
-            nm_tokens: tokens.collect::<Result<_, _>>()?,
+            nm_tokens: sound(METHOD, proto.nm_tokens, NmToken::from_wire),
             cluster_nodes: u32::try_from(proto.num_cluster_nodes.unwrap_or(0)).unwrap_or(0),
-            previous_containers: previous.collect::<Result<_, _>>()?,
+            previous_containers: sound(METHOD, proto.containers_from_previous_attempts, Container::from_wire),
             token_rolled: false,
-        })
+        }
     }
 
     /// This answer, and a later one behind it, as one.
@@ -145,5 +135,68 @@ impl NmToken {
         let node = node(proto.node_id).ok_or("a token is for no node")?;
         let token = proto.token.ok_or("a node's token is none")?.into();
         Ok(Self { node, token })
+    }
+}
+
+/// Those elements of an answer that make sense. An answer comes once, so that one that does not must not take the others with it.
+fn sound<P, T>(method: &str, protos: Vec<P>, from_wire: impl Fn(P) -> Result<T, &'static str>) -> Vec<T> {
+    let elements = protos.into_iter().map(from_wire);
+    let heard = elements.inspect(|element| {
+        if let Err(why) = element {
+            tracing::warn!("{method}: a part of the answer makes no sense and is passed over: {why}");
+        }
+    });
+    heard.filter_map(Result::ok).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::proto::common::{ContainerIdProto, ContainerProto, ContainerStatusProto, NodeIdProto};
+    use super::*;
+    use crate::credentials::TokenProto;
+
+    fn wire(id: &str) -> ContainerIdProto {
+        id.parse::<ContainerId>().unwrap().to_wire()
+    }
+
+    #[test]
+    fn one_malformed_element_does_not_cost_the_others() {
+        let node = Some(NodeIdProto { host: Some("h".into()), port: Some(1) });
+        let (one, two) = ("container_1_0001_01_000002", "container_1_0001_01_000003");
+        let whole = ContainerProto {
+            id: Some(wire(one)),
+            node_id: node.clone(),
+            container_token: Some(TokenProto::default()),
+            ..ContainerProto::default()
+        };
+        let without_node = ContainerProto { node_id: None, ..whole.clone() };
+        let status =
+            ContainerStatusProto { container_id: Some(wire(two)), ..ContainerStatusProto::default() };
+        let token = NmTokenProto { node_id: node, token: Some(TokenProto::default()) };
+        let ids = |containers: &[Container]| containers.iter().map(|c| c.id.to_string()).collect::<Vec<_>>();
+
+        let answer = Allocation::from_wire(AllocateResponseProto {
+            allocated_containers: vec![without_node.clone(), whole.clone()],
+            completed_container_statuses: vec![ContainerStatusProto::default(), status],
+            containers_from_previous_attempts: vec![ContainerProto::default(), whole.clone()],
+            nm_tokens: vec![NmTokenProto::default(), token.clone()],
+            ..AllocateResponseProto::default()
+        });
+        assert_eq!(
+            (ids(&answer.containers), ids(&answer.previous_containers)),
+            (vec![one.into()], vec![one.into()])
+        );
+        assert_eq!((answer.completed.len(), answer.completed[0].id.to_string()), (1, two.to_owned()));
+        assert_eq!(answer.nm_tokens.len(), 1);
+
+        let registration = Registration::from_wire(RegisterApplicationMasterResponseProto {
+            containers_from_previous_attempts: vec![without_node, whole],
+            nm_tokens_from_previous_attempts: vec![token, NmTokenProto::default()],
+            ..RegisterApplicationMasterResponseProto::default()
+        });
+        assert_eq!(
+            (ids(&registration.previous_containers), registration.nm_tokens.len()),
+            (vec![one.into()], 1)
+        );
     }
 }

@@ -12,13 +12,13 @@ use crate::credentials::Token;
 /// An answer to a heartbeat, as it would be merged with itself.
 pub fn allocation(bytes: &[u8]) -> Option<Allocation> {
     let proto = master::AllocateResponseProto::decode(bytes).ok()?;
-    let allocation = Allocation::from_wire(proto).ok()?;
+    let allocation = Allocation::from_wire(proto);
     Some(allocation.clone().followed_by(allocation))
 }
 
 /// An answer to a registration.
 pub fn registration(bytes: &[u8]) -> Option<Registration> {
-    Registration::from_wire(master::RegisterApplicationMasterResponseProto::decode(bytes).ok()?).ok()
+    Some(Registration::from_wire(master::RegisterApplicationMasterResponseProto::decode(bytes).ok()?))
 }
 
 /// All reports and lists of the ResourceManager's that these bytes are.

@@ -82,7 +82,7 @@ pub struct ApplicationMaster {
     deadline: Duration,
     token: Token,
     proxy: Proxy,
-    /// What it registered with.
+    /// What it registered with, or tried to.
     presence: Option<Presence>,
     response_id: i32,
     /// What was said, or may have been, and is not answered. The ResourceManager answers its repetition from memory, and hears
@@ -142,23 +142,29 @@ impl ApplicationMaster {
     }
 
     /// Tells the ResourceManager where the application master is. Needed before anything else, and after
-    /// [`Heartbeat::Resync`].
+    /// [`Heartbeat::Resync`]. With it all is said anew: what was said before and is not answered is not said again.
+    ///
+    /// Said once more because no answer came, it may fail as [already registered](Error::is_already_registered): then it was
+    /// heard, its answer is lost, and heartbeats may follow.
     pub async fn register(&mut self, presence: &Presence) -> Result<Registration, Error> {
         let request = RegisterApplicationMasterRequestProto {
             host: Some(presence.host.clone()),
             rpc_port: Some(presence.rpc_port.map_or(-1, i32::from)),
             tracking_url: Some(presence.tracking_url.clone()),
         };
-        let answer: RegisterApplicationMasterResponseProto =
-            self.call("registerApplicationMaster", &request, self.deadline).await?;
+        // Before it is known what comes of it: a call without answer may have been heard, or may be heard yet.
         self.presence = Some(presence.clone());
         self.response_id = 0;
         (self.said, self.waiting) = (None, None);
-        Registration::from_wire(answer)
+        let answer: RegisterApplicationMasterResponseProto =
+            self.call("registerApplicationMaster", &request, self.deadline).await?;
+        Ok(Registration::from_wire(answer))
     }
 
-    /// One heartbeat. It must come more often than the cluster's expiry interval (10 minutes by default). An error that is
-    /// the ResourceManager's own may be about an earlier heartbeat that had not been answered.
+    /// One heartbeat. It must come more often than the cluster's expiry interval (10 minutes by default).
+    ///
+    /// An error that is the ResourceManager's own, such as an [ask that it refuses](Error::is_invalid_resource_request), is about
+    /// all that was said since the last answer. Nothing of that counts, and it is not said again.
     pub async fn allocate(&mut self, request: &AllocateRequest) -> Result<Heartbeat, Error> {
         // What cannot be said is refused before anything is.
         request.to_wire(self.response_id)?;
@@ -182,7 +188,7 @@ impl ApplicationMaster {
                 Err(error) if error.is_unanswered() && self.carried.is_some() => break,
                 Err(error) => {
                     if !error.is_unanswered() {
-                        self.said = None;
+                        (self.said, self.waiting) = (None, None);
                     }
                     return Err(error);
                 }
@@ -223,12 +229,17 @@ impl ApplicationMaster {
         let wrong = || Error::answer("allocate", "it has no response id");
         self.response_id = answer.response_id.filter(|id| *id >= 0).ok_or_else(wrong)?;
         let new = answer.am_rm_token.clone().map(Token::from).filter(|token| !token.is_empty());
-        let mut allocation = Allocation::from_wire(answer)?;
+        let mut allocation = Allocation::from_wire(answer);
         if let Some(new) = new.filter(|new| *new != self.token) {
-            tracing::debug!("a new AMRM token; the next heartbeat logs in with it");
-            self.proxy = proxy(&self.managers, &self.login, &self.settings, &new)?;
-            self.token = new;
-            allocation.token_rolled = true;
+            match proxy(&self.managers, &self.login, &self.settings, &new) {
+                Ok(proxy) => {
+                    tracing::debug!("a new AMRM token; the next heartbeat logs in with it");
+                    (self.proxy, self.token) = (proxy, new);
+                    allocation.token_rolled = true;
+                }
+                // It comes again until it is used.
+                Err(error) => tracing::warn!("a new AMRM token cannot be used yet: {error}"),
+            }
         }
         Ok(Heartbeat::Answer(Box::new(allocation)))
     }
@@ -256,9 +267,12 @@ impl ApplicationMaster {
                 Ok(_) => {}
                 Err(error) => match (ending(&error), self.presence.clone()) {
                     (Some(Ending::Gone(why)), _) => return Ok(Finish::Gone(why)),
-                    (Some(Ending::Resync), Some(presence)) => {
-                        self.register(&presence).await?;
-                    }
+                    (Some(Ending::Resync), Some(presence)) => match self.register(&presence).await {
+                        Ok(_) => {}
+                        // The call before had come late.
+                        Err(error) if error.is_already_registered() => {}
+                        Err(error) => return Err(error),
+                    },
                     _ => return Err(error),
                 },
             }
