@@ -1,9 +1,9 @@
 //! How many splits an attempt holds ahead of the one being fed.
 //!
 //! At least two, and more while the feed is faster than the AM's answers. Besides, where the AM may be away for a while, so many that
-//! they last for a given time at the rate of the last seconds. But those are no more than the fair share of what waits, half of an
-//! equal part: towards the end of the input, what one worker holds others are idle for. So the share falls with what is left, and the last
-//! splits go to whoever needs one.
+//! they last for a given time at the rate of the last seconds. But where there are several workers, those are no more than the fair share of
+//! what waits, half of an equal part: towards the end of the input, what one worker holds others are idle for. So the share falls with what
+//! is left, and the last splits go to whoever needs one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -85,7 +85,7 @@ impl Ahead {
 
     /// So many that they last, and no more than is fair.
     fn lasting(&mut self, now: Instant, delivered: u64) -> usize {
-        let share = self.waiting / (2 * self.world_size);
+        let share = if self.world_size == 1 { u64::MAX } else { self.waiting / (2 * self.world_size) };
         let bytes = self.rate(now, delivered) * self.last.as_secs_f64();
         let mean = self.leased_bytes.max(1) as f64 / self.leased_splits.max(1) as f64;
         let splits = (bytes / mean).ceil().clamp(0.0, MOST as f64);

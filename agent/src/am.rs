@@ -97,7 +97,7 @@ impl Am {
 
     /// Asks for up to `max` splits. What is granted is on record when this returns.
     pub(crate) async fn lease(&self, max: u32) -> Result<v1::LeaseReply, Cause> {
-        self.ask(|_| self.link.lease(v1::LeaseRequest { attempt: Some(self.attempt), max })).await
+        self.ask(|_| self.link.lease(self.attempt, max)).await
     }
 
     /// Calls until there is an answer.

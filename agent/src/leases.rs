@@ -55,7 +55,11 @@ async fn fetch(am: &Am, queue: &LeaseQueue, more: &Notify, mut ahead: Ahead) -> 
             Some(Reply::EndOfInput(_)) if is_starved => return Ok(()),
             Some(Reply::EndOfInput(_)) => at_end = true,
             Some(Reply::Wait(wait)) => {
-                tokio::time::sleep(Duration::from_millis(u64::from(wait.ms).clamp(1, 60_000))).await;
+                let pause = tokio::time::sleep(Duration::from_millis(u64::from(wait.ms).clamp(1, 60_000)));
+                tokio::select! {
+                    () = pause => {}
+                    () = more.notified() => {}
+                }
             }
             Some(Reply::Stop(stop)) => return Err(Cause::Told(stop.reason)),
             None => return Err(Failure::new("the application master gives an empty answer").into()),

@@ -44,6 +44,13 @@ impl Standing {
         self.state().registered
     }
 
+    /// A question for up to `max` splits more.
+    pub(crate) fn wants(&self, attempt: v1::Attempt, max: u32) -> v1::LeaseRequest {
+        let have = self.state().units.len();
+        let ahead = have.saturating_sub(self.stream.begun());
+        v1::LeaseRequest { attempt: Some(attempt), max, have: have as u64, ahead: ahead as u64 }
+    }
+
     /// What an answer grants.
     pub(crate) fn granted(&self, reply: &v1::LeaseReply) {
         let Some(Reply::Leases(leases)) = &reply.reply else { return };

@@ -37,6 +37,11 @@ impl Stream {
         self.state().begins.push(begin);
     }
 
+    /// How many units have begun.
+    pub(crate) fn begun(&self) -> usize {
+        self.state().begins.len()
+    }
+
     /// All was taken, and the worker may be told that there is no more. Closes what keeps the pipe open here.
     pub(crate) fn complete(&self) {
         let mut state = self.state();

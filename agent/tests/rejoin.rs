@@ -58,6 +58,25 @@ fn a_feed_goes_on_while_there_is_no_application_master() {
 }
 
 #[test]
+fn splits_whose_grant_was_not_heard_of_are_asked_for_again() {
+    let am = Played::sh("cat", "");
+    let content = text(3_000_000);
+    am.script().splits = am.splits("data", &content, 100_000, 0).into();
+    am.script().loses = 3;
+    let yarn = Yarn::new(&am);
+    let master = yarn.master(1);
+    let agent = yarn.start(0, 1, &master.address);
+    assert_eq!(agent.status(), Some(0));
+    assert!(fs::read(yarn.log(0, 1, "stdout")).unwrap() == content, "bytes are missing or doubled");
+    let script = am.script();
+    assert_eq!(script.loses, 0);
+    // The connection is given up, and the same application master is told what is held: not what was lost.
+    assert!(!script.rejoins.is_empty());
+    assert!(script.rejoins.iter().all(|(attempt, rejoin)| (*attempt, rejoin.held.len()) == (1, 0)));
+    assert!(script.asks[..4].iter().all(|ask| (ask.have, ask.ahead) == (0, 0)), "{:?}", script.asks);
+}
+
+#[test]
 fn what_is_to_be_left_out_of_a_split_is_held_too() {
     let am = Played::sh("exec sleep 1000", "on-restart = 'from-ack'");
     let mut splits = am.splits("data", b"one\ntwo\nthree\nfour\n", 100, 4);

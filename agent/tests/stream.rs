@@ -40,6 +40,22 @@ fn all_leases_arrive_once_and_in_order() {
 }
 
 #[test]
+fn splits_whose_grant_was_not_heard_of_arrive_once() {
+    let am = Played::sh("cat", "");
+    let content = text(1_000_000);
+    am.script().splits = am.splits("data", &content, 100_000, 0).into();
+    am.script().loses = 3;
+    assert_eq!(am.agent(1).status(), Some(0));
+    let script = am.script();
+    assert!(fs::read(am.folder(0, 1).stdout()).unwrap() == content, "bytes are missing or doubled");
+    assert_eq!(script.loses, 0);
+    let position = script.exited.clone().unwrap().position.unwrap();
+    assert_eq!(position.begins.len(), script.granted.len());
+    let last = script.asks.last().unwrap();
+    assert_eq!((last.have, last.ahead), (position.begins.len() as u64, 0));
+}
+
+#[test]
 fn splits_that_come_back_late_are_fed_before_the_end_of_input() {
     let am = Played::sh("read line; read x < ../../../../go; cat > rest", "");
     let go = am.path("go");

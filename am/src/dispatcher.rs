@@ -131,7 +131,6 @@ pub(crate) struct Waiting {
 pub(crate) enum Effect {
     Do(Action),
     Answer(Box<dyn FnOnce() + Send>),
-    Lease(Option<v1::Attempt>, Answer<v1::LeaseReply>, Result<v1::LeaseReply, Status>),
 }
 
 /// What ended a wait.
@@ -331,7 +330,7 @@ impl Dispatcher {
 
     /// Gives an answer, once what it rests on is durable.
     pub(crate) fn answer<T: Send + 'static>(&mut self, answer: Answer<T>, reply: Result<T, Status>) {
-        // Who does not wait for the answer any more is dead.
+        // Who does not wait for the answer any more is dead, or asks again.
         self.effects.push_back(Effect::Answer(Box::new(move || drop(answer.send(reply)))));
     }
 
@@ -343,11 +342,6 @@ impl Dispatcher {
                 match effect {
                     Effect::Do(action) => self.carry_out(action)?,
                     Effect::Answer(answer) => answer(),
-                    Effect::Lease(asked, answer, reply) => {
-                        if let Err(Ok(unheard)) = answer.send(reply) {
-                            self.keep_for_later(asked, unheard);
-                        }
-                    }
                 }
             }
             match self.events.pop_front() {

@@ -24,8 +24,6 @@ pub(crate) struct Seen {
     pub(crate) agent_pid: Option<u32>,
     /// The files it was given, where whole files are.
     pub(crate) files: Vec<Granted>,
-    /// Splits granted to it of which it has not heard.
-    pub(crate) unheard: Vec<v1::Split>,
     progress: v1::Progress,
     notes: u32,
 }

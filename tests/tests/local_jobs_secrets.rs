@@ -50,7 +50,7 @@ fn callers_without_the_token_are_refused_whatever_they_ask() {
         let refused =
             |code: Result<(), tonic::Status>| assert_eq!(code.unwrap_err().code(), Code::PermissionDenied);
         refused(wrong.register(v1::RegisterRequest { attempt, ..Default::default() }).await.map(drop));
-        refused(wrong.lease(v1::LeaseRequest { attempt, max: 9 }).await.map(drop));
+        refused(wrong.lease(v1::LeaseRequest { attempt, max: 9, ..Default::default() }).await.map(drop));
         refused(wrong.heartbeat(v1::HeartbeatRequest { attempt, ..Default::default() }).await.map(drop));
         refused(wrong.exited(v1::ExitedRequest { attempt, ..Default::default() }).await.map(drop));
         refused(wrong.staged(v1::StagedRequest { attempt, ..Default::default() }).await.map(drop));

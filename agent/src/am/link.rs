@@ -99,12 +99,16 @@ impl Link {
         Ok(())
     }
 
-    /// Asks for splits, and keeps in mind which were granted.
-    pub(super) async fn lease(&self, request: v1::LeaseRequest) -> Result<Response<v1::LeaseReply>, Status> {
+    /// Asks for splits, and keeps in mind which were granted. An answer that does not arrive is given again when this is called again.
+    pub(super) async fn lease(
+        &self,
+        attempt: v1::Attempt,
+        max: u32,
+    ) -> Result<Response<v1::LeaseReply>, Status> {
         let _alone = self.leasing.lock().await;
         // Only now: another AM may have been told what this attempt holds, and then the one before has no say.
         let (mut client, _) = self.client().ok_or_else(|| Status::unavailable("there is no connection"))?;
-        let reply = client.lease(request).await?;
+        let reply = client.lease(self.standing.wants(attempt, max)).await?;
         self.standing.granted(reply.get_ref());
         Ok(reply)
     }

@@ -48,6 +48,12 @@ pub(crate) struct Script {
     pub(crate) lease_ahead_ms: u32,
     /// So many times it is told that the others are not there.
     pub(crate) waits: usize,
+    /// So many answers to questions for splits are lost on their way.
+    pub(crate) loses: usize,
+    /// The last grant of each worker.
+    last_grants: BTreeMap<u32, LastGrant>,
+    /// The questions for splits.
+    pub(crate) asks: Vec<v1::LeaseRequest>,
     /// Hears this call (`exited`, `staged`), and never answers.
     pub(crate) silent_on: &'static str,
     /// The pieces of logs to ask for, once.
@@ -63,7 +69,6 @@ pub(crate) struct Script {
     /// Answers to heartbeats, by attempt of the application.
     pub(crate) beats: BTreeMap<u32, usize>,
     pub(crate) registered: usize,
-    pub(crate) lease_calls: usize,
     pub(crate) ends_told: usize,
     pub(crate) begins: Vec<v1::Begin>,
     pub(crate) position: v1::Position,
@@ -72,6 +77,52 @@ pub(crate) struct Script {
     pub(crate) exited: Option<v1::ExitedRequest>,
     pub(crate) staged: Option<v1::StagedRequest>,
     pub(crate) failed: Option<v1::FailedRequest>,
+}
+
+#[derive(Debug, Default)]
+struct LastGrant {
+    /// Of which attempt of the application.
+    by: u32,
+    /// How many splits were granted before.
+    before: u64,
+    splits: Vec<v1::Split>,
+}
+
+impl Script {
+    /// What is granted to who asks so.
+    fn grant(&mut self, by: u32, ask: v1::LeaseRequest) -> Result<Vec<v1::Split>, Status> {
+        let index = ask.attempt.unwrap().index;
+        let last = self.last_grants.entry(index).or_default();
+        let granted = last.before + last.splits.len() as u64;
+        if ask.have == last.before {
+            if !last.splits.is_empty() {
+                return Ok(last.splits.clone());
+            }
+        } else if ask.have != granted {
+            return Err(Status::failed_precondition(format!(
+                "{granted} splits were granted, not {}",
+                ask.have
+            )));
+        }
+        let max = usize::try_from(ask.max).unwrap().min(self.splits.len());
+        let splits: Vec<_> = self.splits.drain(..max).collect();
+        *last = LastGrant { by, before: granted, splits: splits.clone() };
+        self.granted.extend(splits.iter().map(|split| (index, split.unit)));
+        Ok(splits)
+    }
+
+    /// A worker says what it holds. Another AM than before has granted it nothing else.
+    fn holds(&mut self, by: u32, index: u32, held: usize) {
+        let last = self.last_grants.entry(index).or_default();
+        if last.by == by {
+            return;
+        }
+        if held as u64 == last.before {
+            self.granted.truncate(self.granted.len() - last.splits.len());
+            last.splits.drain(..).rev().for_each(|split| self.splits.push_front(split));
+        }
+        *last = LastGrant { by, before: held as u64, splits: Vec::new() };
+    }
 }
 
 /// A job's folder and its application master.
@@ -138,11 +189,13 @@ impl ApplicationMaster for Service {
 
     async fn lease(&self, request: Request<v1::LeaseRequest>) -> Result<Response<v1::LeaseReply>, Status> {
         let mut script = self.hear(&request)?;
-        script.lease_calls += 1;
-        let max = usize::try_from(request.get_ref().max).unwrap().min(script.splits.len());
-        let splits: Vec<_> = script.splits.drain(..max).collect();
-        let index = request.get_ref().attempt.unwrap().index;
-        script.granted.extend(splits.iter().map(|split| (index, split.unit)));
+        let ask = request.into_inner();
+        script.asks.push(ask);
+        let splits = script.grant(self.attempt, ask)?;
+        if script.loses > 0 && !splits.is_empty() {
+            script.loses -= 1;
+            return Err(Status::unavailable("the answer is lost"));
+        }
         let reply = if splits.is_empty() && script.holds_end {
             v1::lease_reply::Reply::Wait(v1::Wait { ms: 10 })
         } else if splits.is_empty() {
@@ -206,6 +259,7 @@ impl ApplicationMaster for Service {
     async fn rejoin(&self, request: Request<v1::RejoinRequest>) -> Result<Response<v1::RejoinReply>, Status> {
         let mut script = self.hear(&request)?;
         let request = request.into_inner();
+        script.holds(self.attempt, request.attempt.unwrap().index, request.held.len());
         let reply = match stop(&script) {
             Some(stop) => v1::rejoin_reply::Reply::Stop(stop),
             None if request.exited == Some(0) => v1::rejoin_reply::Reply::Stage(v1::Stage {}),

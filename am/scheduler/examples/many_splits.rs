@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use forebay_scheduler::{
-    Ack, Action, Attempt, Begin, Config, End, Event, Granted, Lease, OnRestart, Places, Position, Scheduler,
-    Skipped,
+    Ack, Action, Ask, Attempt, Begin, Config, End, Event, Granted, Lease, OnRestart, Places, Position,
+    Scheduler, Skipped,
 };
 
 /// Bytes and records of every split.
@@ -20,8 +20,19 @@ const AHEAD: usize = 2;
 struct Agent {
     attempt: Attempt,
     queue: VecDeque<u64>,
+    granted: u64,
     begun: u64,
     at_end: bool,
+}
+
+impl Agent {
+    fn new(attempt: Attempt) -> Self {
+        Self { attempt, queue: VecDeque::new(), granted: 0, begun: 0, at_end: false }
+    }
+
+    fn ask(&self, at: Option<u32>) -> Ask {
+        Ask { max: AHEAD, have: self.granted, ahead: self.granted - self.begun, at }
+    }
 }
 
 #[derive(Default)]
@@ -97,22 +108,17 @@ fn run(splits: u64, epochs: u64, workers: u32, on_restart: OnRestart, acks: bool
     let (mut lease, mut heartbeat, mut other, mut view) =
         (Cost::default(), Cost::default(), Cost::default(), Cost::default());
     other.of(|| scheduler.handle(now, Event::Start));
-    let mut agents: Vec<_> = (0..workers)
-        .map(|index| Agent {
-            attempt: Attempt { index, number: 1 },
-            queue: VecDeque::new(),
-            begun: 0,
-            at_end: false,
-        })
-        .collect();
+    let mut agents: Vec<_> = (0..workers).map(|index| Agent::new(Attempt { index, number: 1 })).collect();
     for agent in &agents {
         other.of(|| scheduler.handle(now, Event::Registered(agent.attempt)));
     }
     let mut most = 0;
     while agents.iter().any(|agent| !agent.at_end) {
         for agent in &mut agents {
-            match lease.of(|| scheduler.lease(now, agent.attempt, AHEAD, at(agent.attempt))) {
+            let ask = agent.ask(at(agent.attempt));
+            match lease.of(|| scheduler.lease(now, agent.attempt, ask)) {
                 Lease::Granted(granted) => {
+                    agent.granted += granted.len() as u64;
                     granted_in_all += granted.len() as u64;
                     let here = |granted: &&Granted| {
                         hosts(granted.unit % splits, workers).contains(&agent.attempt.index)
@@ -139,12 +145,14 @@ fn run(splits: u64, epochs: u64, workers: u32, on_restart: OnRestart, acks: bool
         .of(|| scheduler.handle(now, Event::ContainerEnded { attempt: dead, how: End::Signal(9), position }));
     let later = Duration::from_secs(1);
     other.of(|| scheduler.handle(later, Event::Tick));
-    agents[0] =
-        Agent { attempt: Attempt { index: 0, number: 2 }, queue: VecDeque::new(), begun: 0, at_end: false };
+    agents[0] = Agent::new(Attempt { index: 0, number: 2 });
     other.of(|| scheduler.handle(later, Event::Registered(agents[0].attempt)));
-    while let Lease::Granted(granted) =
-        lease.of(|| scheduler.lease(later, agents[0].attempt, AHEAD, at(agents[0].attempt)))
-    {
+    loop {
+        let ask = agents[0].ask(at(agents[0].attempt));
+        let Lease::Granted(granted) = lease.of(|| scheduler.lease(later, agents[0].attempt, ask)) else {
+            break;
+        };
+        agents[0].granted += granted.len() as u64;
         agents[0].queue.extend(granted.iter().map(|granted| granted.unit));
     }
     let mut committed = false;

@@ -67,8 +67,8 @@ pub struct Config {
     pub max_restarts: u32,
     /// No worker begins before all are there.
     pub gang: Option<Gang>,
-    /// An attempt is not given more ahead than half of its worker's fair part of what waits (but two units): agents that lease far
-    /// ahead would leave nothing to others, and be the only ones at work at the end.
+    /// An attempt is not given more that has not begun than half of its worker's equal part of what waits (but two units), unless it is
+    /// the only one left: agents that lease far ahead would leave nothing to others, and be the only ones at work at the end.
     pub fair: bool,
     /// From the start of a container's process to its agent's registration.
     pub register_deadline: Duration,

@@ -158,8 +158,21 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// The answer to an attempt that asks for units. Whoever does not hear the answer must not ask again but fail: what was
-/// granted is its own.
+/// What an attempt asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask {
+    /// Units, at most.
+    pub max: usize,
+    /// Units granted to it so far, as far as it knows.
+    pub have: u64,
+    /// How many of these have not begun.
+    pub ahead: u64,
+    /// The host that it is on, by its id in the [`crate::Places`].
+    pub at: Option<u32>,
+}
+
+/// The answer to an attempt that asks for units. Whoever does not hear it asks again, and still says that it has what it had before:
+/// then it is granted the same again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lease {
     /// Feed these, in this order.
@@ -169,6 +182,8 @@ pub enum Lease {
     EndOfInput,
     /// Nothing may be given now; to be asked again soon.
     Wait,
+    /// It has its fair part ahead; to be asked again when another of its units has begun, or after a while.
+    Enough,
     /// This attempt gets nothing.
     Refused(Refusal),
 }
@@ -186,6 +201,14 @@ pub enum Refusal {
     /// The job ends.
     #[error("the job ends")]
     JobEnds,
+    /// What it knows of is not what it was granted, with or without the last grant.
+    #[error("this attempt says that it was granted {have} splits so far, and it was granted {granted}")]
+    Miscounts {
+        /// What it says.
+        have: u64,
+        /// What is so.
+        granted: u64,
+    },
 }
 
 /// What an attempt's agent is to do now; the answer to its calls.

@@ -54,6 +54,14 @@ impl Held {
         self.open.push_back(Entry { unit: granted.unit, skip: granted.skip, begin: None });
     }
 
+    /// The last `n` units granted, if none of them has begun.
+    pub(crate) fn not_begun(&self, n: usize) -> Option<Vec<Granted>> {
+        // Begins of the units before move none of these.
+        let from = self.open.len().checked_sub(n).filter(|&from| from >= self.begun)?;
+        let granted = |entry: &Entry| Granted { unit: entry.unit, skip: entry.skip };
+        Some(self.open.range(from..).map(granted).collect())
+    }
+
     /// Takes what is new in a position. Begins of units that are not held, or have begun already, are passed over.
     pub(crate) fn merge(&mut self, position: &Position, last_word: bool) {
         if self.sealed {

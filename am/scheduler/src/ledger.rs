@@ -289,9 +289,9 @@ impl Ledger {
         self.waiting.len()
     }
 
-    /// How many units an attempt holds that are not fed yet.
-    pub(crate) fn ahead(&self, attempt: Attempt) -> u64 {
-        self.held.get(&attempt).map_or(0, |held| held.len() - held.fed())
+    /// The last `n` units that an attempt was granted, if none of them has begun.
+    pub(crate) fn not_begun(&self, attempt: Attempt, n: u64) -> Option<Vec<Granted>> {
+        self.held.get(&attempt)?.not_begun(usize::try_from(n).ok()?)
     }
 
     /// The units that went back after they had begun to leave a pipe, the first few by name.

@@ -30,7 +30,7 @@ mod view;
 pub use attempt::{Attempt, Cause, ClusterEnd, End};
 pub use balance::balance;
 pub use config::{Config, ConfigError, EarlyExit, Gang, Input, OnRestart};
-pub use event::{Action, Event, Lease, Orders, Refusal, Verdict};
+pub use event::{Action, Ask, Event, Lease, Orders, Refusal, Verdict};
 pub use ledger::{Acked, Exit, Ledger, Next, Partly, Returned};
 pub use places::Places;
 pub use position::{Ack, Begin, Granted, Position, Skip, Skipped};

@@ -9,7 +9,7 @@
 use core::time::Duration;
 
 use forebay_scheduler::{
-    Ack, Action, Attempt, Begin, Config, Event, Granted, Lease, LedgerRecord, OnRestart, Position,
+    Ack, Action, Ask, Attempt, Begin, Config, Event, Granted, Lease, LedgerRecord, OnRestart, Position,
     ResumeError, Scheduler, Skip, Skipped, Verdict,
 };
 
@@ -43,7 +43,7 @@ fn started(actions: &[Action]) -> Vec<Attempt> {
 
 fn lease(scheduler: &mut Scheduler, attempt: Attempt) -> Vec<Granted> {
     scheduler.handle(Duration::ZERO, Event::Registered(attempt));
-    match scheduler.lease(Duration::ZERO, attempt, 100, None) {
+    match scheduler.lease(Duration::ZERO, attempt, Ask { max: 100, have: 0, ahead: 0, at: None }) {
         Lease::Granted(granted) => granted,
         other => panic!("{other:?}"),
     }

@@ -6,7 +6,8 @@ mod job;
 use core::time::Duration;
 
 use forebay_scheduler::{
-    Action, ClusterEnd, Config, End, Event, Gang, Input, Lease, LedgerRecord, Orders, Verdict, WorkerState,
+    Action, ClusterEnd, Config, End, Event, Gang, Granted, Input, Lease, LedgerRecord, Orders, Refusal, Skip,
+    Verdict, WorkerState,
 };
 
 use job::*;
@@ -141,7 +142,7 @@ fn no_worker_of_a_gang_begins_before_all_are_there() {
     job.tell(Event::Launched(A));
     job.tell(Event::Registered(A));
     assert_eq!(job.scheduler.orders(A), Orders::WaitForOthers);
-    assert_eq!(job.scheduler.lease(job.now, A, 1, None), Lease::Wait);
+    assert_eq!(job.ask(A, 1), Lease::Wait);
     assert!(job.scheduler.view().gathering);
     // Asking again is a sign of life.
     job.now = 29 * SECOND;
@@ -220,10 +221,10 @@ fn a_job_is_stopped_while_its_workers_wait_for_each_other() {
 fn files_dealt_out_are_given_when_all_are_there() {
     let mut job = Job::begun(Config { input: Input::Static { bytes: vec![1, 1] }, ..gang(2, 2) });
     job.tell(Event::Registered(A));
-    assert_eq!(job.scheduler.lease(job.now, A, usize::MAX, None), Lease::Wait);
+    assert_eq!(job.ask(A, usize::MAX), Lease::Wait);
     job.tell(Event::Registered(B));
     assert_eq!((job.lease(A, 9), job.lease(B, 9)), (vec![0], vec![1]));
-    assert_eq!(job.scheduler.lease(job.now, A, 9, None), Lease::EndOfInput);
+    assert_eq!(job.ask(A, 9), Lease::EndOfInput);
 }
 
 #[test]
@@ -244,19 +245,74 @@ fn the_master_was_away_and_blames_nobody() {
 fn an_attempt_has_no_more_ahead_than_its_fair_part() {
     let mut job = Job::new(Config { fair: true, ..config(2, 16) });
     assert_eq!(job.lease(A, 100), [0, 1, 2, 3]);
-    assert_eq!(job.scheduler.lease(job.now, A, 100, None), Lease::Wait);
+    assert_eq!(job.ask(A, 100), Lease::Enough);
     assert_eq!(job.lease(B, 100), [4, 5, 6]);
-    // What is fed is not ahead.
-    job.tell(Event::Heartbeat(A, position(&[0, 1, 2, 3], 40)));
-    assert_eq!(job.lease(A, 2), [7, 8]);
-    job.tell(Event::Heartbeat(A, position(&[0, 1, 2, 3, 7, 8], 60)));
-    assert_eq!(job.lease(A, 100), [9, 10]);
-    // Whoever is alone takes half of what is left, and two in any case.
+    // What has begun is not ahead, whether or not it is known how far it is.
+    job.counts.insert(A, (4, 4));
+    assert_eq!((job.lease(A, 2), job.ask(A, 100)), (vec![7, 8], Lease::Enough));
+    job.counts.insert(A, (6, 6));
+    assert_eq!((job.lease(A, 100), job.ask(A, 1)), (vec![9, 10], Lease::Enough));
+    // Whoever is alone leaves nothing to anybody.
     job.done(B, position(&[4, 5, 6], 30));
-    assert_eq!(job.lease(A, 100), [11]);
-    job.tell(Event::Heartbeat(A, position(&[0, 1, 2, 3, 7, 8, 9, 10, 11], 90)));
-    assert_eq!((job.lease(A, 1), job.lease(A, 100)), (vec![12], vec![13]));
-    job.tell(Event::Heartbeat(A, position(&[0, 1, 2, 3, 7, 8, 9, 10, 11, 12, 13], 110)));
-    assert_eq!(job.lease(A, 100), [14, 15]);
-    assert_eq!(job.scheduler.lease(job.now, A, 1, None), Lease::EndOfInput);
+    assert_eq!((job.lease(A, 2), job.lease(A, 100)), (vec![11, 12], vec![13, 14, 15]));
+    assert_eq!(job.ask(A, 1), Lease::EndOfInput);
+}
+
+#[test]
+fn a_lone_worker_may_have_all_ahead() {
+    let mut job = Job::new(Config { fair: true, ..config(1, 16) });
+    assert_eq!((job.lease(A, 10).len(), job.lease(A, 10).len()), (10, 6));
+}
+
+#[test]
+fn a_grant_that_was_not_heard_of_is_granted_again() {
+    let mut job = Job::new(config(2, 9));
+    assert_eq!(job.lease(A, 1), [0]);
+    let lost = job.ask_in_vain(A, 2, None);
+    assert!(matches!(&lost, Lease::Granted(granted) if granted.len() == 2), "{lost:?}");
+    assert_eq!(job.lease(B, 1), [3]);
+    // What was begun before changes nothing.
+    job.tell(Event::Heartbeat(A, position(&[0], 10)));
+    assert_eq!((job.ask_in_vain(A, 1, None), job.ask(A, 4)), (lost.clone(), lost));
+    assert_eq!(job.lease(A, 1), [4]);
+    // The agent asks, loses the answer and its connection, and tells the same application master what it holds.
+    assert_eq!(job.ask_in_vain(B, 1, None), job.ask_in_vain(B, 1, None));
+    let held = vec![Granted { unit: 3, skip: Skip::None }];
+    job.tell(Event::Rejoined { attempt: B, held, position: position(&[3], 10), exited: None });
+    assert_eq!((job.lease(B, 9), job.lease(B, 2)), (vec![5], vec![6, 7]));
+    assert_eq!((job.lease(A, 9), job.ask(B, 9)), (vec![8], Lease::EndOfInput));
+    job.done(A, complete(&[0, 1, 2, 4, 8]));
+    job.done(B, complete(&[3, 5, 6, 7]));
+    assert!(job.actions.contains(&Action::Commit(vec![A, B])));
+}
+
+#[test]
+fn an_end_of_input_that_was_not_heard_of_is_said_again() {
+    let mut job = Job::new(config(2, 1));
+    assert_eq!(job.lease(A, 1), [0]);
+    assert_eq!(
+        (job.ask_in_vain(A, 1, None), job.ask_in_vain(A, 1, None)),
+        (Lease::EndOfInput, Lease::EndOfInput)
+    );
+}
+
+#[test]
+fn an_attempt_that_miscounts_what_it_was_granted_is_refused() {
+    let mut job = Job::new(config(1, 9));
+    assert_eq!((job.lease(A, 2), job.lease(A, 3)), (vec![0, 1], vec![2, 3, 4]));
+    for have in [0, 1, 3, 4, 6] {
+        job.counts.insert(A, (have, 0));
+        let refusal = Refusal::Miscounts { have, granted: 5 };
+        assert_eq!(job.ask(A, 9), Lease::Refused(refusal));
+        assert_eq!(
+            refusal.to_string(),
+            format!("this attempt says that it was granted {have} splits so far, and it was granted 5")
+        );
+    }
+    // Nor what has begun already.
+    job.tell(Event::Heartbeat(A, position(&[0, 1, 2], 30)));
+    job.counts.insert(A, (2, 2));
+    assert_eq!(job.ask(A, 9), Lease::Refused(Refusal::Miscounts { have: 2, granted: 5 }));
+    job.counts.insert(A, (5, 3));
+    assert_eq!(job.lease(A, 9), [5, 6, 7, 8]);
 }

@@ -37,7 +37,7 @@ fn a_killed_workers_splits_go_to_whoever_asks_next() {
     assert_eq!(job.told(), ["worker 1 starts again (attempt 2 of 4) in 0.5 s"]);
     job.again(B2);
     assert_eq!(job.now, Duration::from_millis(500));
-    assert_eq!(job.scheduler.lease(job.now, B2, 1, None), Lease::EndOfInput);
+    assert_eq!(job.ask(B2, 1), Lease::EndOfInput);
     job.done(A, complete(&[0, 1, 2, 3, 4, 5]));
     job.done(B2, complete(&[]));
     assert!(job.actions.contains(&Action::Commit(vec![A, B2])));
@@ -53,7 +53,7 @@ fn a_killed_workers_splits_go_to_whoever_asks_next() {
 fn splits_that_return_after_the_end_of_input_go_to_the_restarted_attempt() {
     let mut job = Job::new(config(2, 2));
     assert_eq!((job.lease(A, 1), job.lease(B, 1)), (vec![0], vec![1]));
-    assert_eq!(job.scheduler.lease(job.now, A, 1, None), Lease::EndOfInput);
+    assert_eq!(job.ask(A, 1), Lease::EndOfInput);
     job.killed(B, Some(Position::of_journal(begins(&[1]), None)));
     // A worker that has seen the end and ends well is done all the same.
     job.done(A, complete(&[0]));
@@ -69,13 +69,13 @@ fn splits_that_return_before_a_worker_has_seen_the_end_of_input_go_to_it() {
     let mut job = Job::new(config(2, 3));
     assert_eq!((job.lease(A, 2), job.lease(B, 1)), (vec![0, 1], vec![2]));
     // It is asked ahead of need: two splits are still to be fed.
-    assert_eq!(job.scheduler.lease(job.now, A, 1, None), Lease::EndOfInput);
+    assert_eq!(job.ask(A, 1), Lease::EndOfInput);
     assert!(job.scheduler.view().workers[0].end_of_input);
     // The other has taken nothing, and there will be no other attempt of it.
     job.done(B, Position::default());
     assert_eq!(job.lease(A, 5), [2]);
     assert!(!job.scheduler.view().workers[0].end_of_input);
-    assert_eq!(job.scheduler.lease(job.now, A, 1, None), Lease::EndOfInput);
+    assert_eq!(job.ask(A, 1), Lease::EndOfInput);
     job.done(A, complete(&[0, 1, 2]));
     assert!(job.actions.contains(&Action::Commit(vec![A, B])));
 }
@@ -85,7 +85,7 @@ fn a_worker_killed_while_starting_or_staging_starts_again() {
     let mut job = Job::new(config(1, 3));
     job.killed(A, None);
     job.tick();
-    assert_eq!(job.scheduler.lease(job.now, A2, 1, None), Lease::Refused(Refusal::NotRegistered));
+    assert_eq!(job.ask(A2, 1), Lease::Refused(Refusal::NotRegistered));
     job.killed(A2, None);
     assert_eq!(job.told()[0], "worker 0 (attempt 2) lost its agent, which was killed by signal 9");
     let third = attempt(0, 3);
@@ -139,7 +139,7 @@ fn a_hanging_agent_is_ended_and_its_worker_starts_again() {
     job.tick();
     assert_eq!(job.now, 40 * SECOND);
     assert_eq!(job.actions, [Action::EndContainer(A, "it was not heard of for 30 s".into())]);
-    assert_eq!(job.scheduler.lease(job.now, A, 1, None), Lease::Refused(Refusal::Stale));
+    assert_eq!(job.ask(A, 1), Lease::Refused(Refusal::Stale));
     // A late word changes nothing.
     job.tell(Event::Heartbeat(A, position(&[0], 10)));
     assert_eq!((&job.actions[..], job.scheduler.view().units.leased), (&[][..], 1));
@@ -241,7 +241,7 @@ fn ending_well_in_the_middle_of_a_split_fails_the_job() {
         ["the job fails: worker 0 (attempt 1) ended with status 0 in the middle of split 1, at byte 3; \
           if that is meant, allow it with --early-exit ok"]
     );
-    assert_eq!(job.scheduler.lease(job.now, B, 1, None), Lease::Refused(Refusal::JobEnds));
+    assert_eq!(job.ask(B, 1), Lease::Refused(Refusal::JobEnds));
     job.gone(A);
     assert_eq!(job.verdict(), None);
     job.gone(B);
@@ -399,7 +399,7 @@ fn a_job_that_is_not_done_in_time_fails() {
 #[test]
 fn a_failed_commit_is_neither_undone_nor_the_end() {
     let mut job = Job::new(config(1, 0));
-    assert_eq!(job.scheduler.lease(job.now, A, 1, None), Lease::EndOfInput);
+    assert_eq!(job.ask(A, 1), Lease::EndOfInput);
     job.done(A, complete(&[]));
     job.gone(A);
     job.tell(Event::Stop { why: "too late".into() });
@@ -414,7 +414,7 @@ fn files_dealt_out_beforehand_come_at_once_and_again_to_the_restarted_worker() {
     let input = Input::Static { bytes: vec![10, 1, 5, 5] };
     let mut job = Job::new(Config { input, on_restart: OnRestart::FromAck, ..config(2, 4) });
     assert_eq!((job.lease(A, 1), job.lease(B, 1)), (vec![0, 1], vec![2, 3]));
-    assert_eq!(job.scheduler.lease(job.now, A, 1, None), Lease::EndOfInput);
+    assert_eq!(job.ask(A, 1), Lease::EndOfInput);
     job.exited(A, 1, Position { ack: Some(Ack::Bytes(9)), ..Position::default() });
     job.gone(A);
     job.again(A2);

@@ -7,7 +7,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use forebay_scheduler::{
-    Action, Attempt, Begin, ClusterEnd, Config, ConfigError, End, Event, Granted, Lease, LedgerRecord,
+    Action, Ask, Attempt, Begin, ClusterEnd, Config, ConfigError, End, Event, Granted, Lease, LedgerRecord,
     Places, Position, Scheduler, Skipped, Verdict,
 };
 use proptest::prelude::*;
@@ -33,7 +33,7 @@ fn placed(config: Config, splits: &[&[u32]]) -> Job {
 }
 
 fn at(job: &mut Job, whose: Attempt, max: usize, host: u32) -> Vec<u64> {
-    match job.scheduler.lease(job.now, whose, max, Some(host)) {
+    match job.ask_at(whose, max, Some(host)) {
         Lease::Granted(granted) => granted.into_iter().map(|granted| granted.unit).collect(),
         Lease::EndOfInput => Vec::new(),
         other => panic!("{other:?}"),
@@ -324,10 +324,12 @@ impl Cluster {
         let Some(agent) = self.agents.get_mut(&index) else { return };
         let (attempt, host) = (agent.attempt, agent.host);
         let mut granted = Vec::new();
-        match self.scheduler.lease(self.now, attempt, 4, Some(host)) {
+        let (have, begun) = (agent.granted.len() as u64, agent.fed as u64);
+        let ask = Ask { max: 4, have, ahead: have - begun, at: Some(host) };
+        match self.scheduler.lease(self.now, attempt, ask) {
             Lease::Granted(new) => granted = new,
             Lease::EndOfInput => agent.over = true,
-            Lease::Wait => {}
+            Lease::Wait | Lease::Enough => {}
             Lease::Refused(_) => {
                 for event in [Event::Launched(attempt), Event::Registered(attempt)] {
                     self.tell(event);

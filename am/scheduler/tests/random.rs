@@ -4,7 +4,7 @@ mod world;
 
 use core::time::Duration;
 
-use forebay_scheduler::{ClusterEnd, Config, EarlyExit, Gang, OnRestart};
+use forebay_scheduler::{ClusterEnd, Config, EarlyExit, Gang, OnRestart, Places};
 use proptest::prelude::*;
 use world::{Op, World};
 
@@ -15,6 +15,7 @@ fn op() -> impl Strategy<Value = Op> {
         20 => (1usize..4, 0u64..20, 0u64..20)
             .prop_map(|(max, deliver, consume)| Op::Feed { max, deliver, consume }),
         8 => (1usize..4).prop_map(Op::Lease),
+        3 => (1usize..4).prop_map(Op::LoseLease),
         10 => (1u64..12).prop_map(Op::Deliver),
         10 => (1u64..12).prop_map(Op::Consume),
         3 => (0u64..4).prop_map(Op::AckBytes),
@@ -82,18 +83,32 @@ fn ops_of_living_agents() -> impl Strategy<Value = Vec<(usize, Op)>> {
 }
 
 fn config() -> impl Strategy<Value = Config> {
-    (1u32..4, 0u64..9, 1u64..3, 1u32..12, any::<bool>(), any::<bool>()).prop_map(
-        |(workers, splits, epochs, restarts, fail, gang)| Config {
+    (1u32..4, 0u64..9, 1u64..3, 1u32..12, any::<bool>(), any::<[bool; 2]>()).prop_map(
+        |(workers, splits, epochs, restarts, fail, [gang, fair])| Config {
             gang: gang.then_some(Gang { deadline: Duration::from_secs(100) }),
             max_restarts: restarts,
             early_exit: if fail { EarlyExit::Fail } else { EarlyExit::Ok },
+            fair,
             ..Config::new("job_1", workers, splits, epochs)
         },
     )
 }
 
-fn live(config: Config, ops: Vec<(usize, Op)>) {
-    let mut world = World::new(config);
+/// The hosts of each split, of three on two racks; and whether nothing is heard of how far living agents are.
+fn surroundings() -> impl Strategy<Value = (Option<Vec<Vec<u32>>>, bool)> {
+    let hosts = prop::collection::vec(0u32..3, 0..3);
+    (prop::option::of(prop::collection::vec(hosts, 9)), any::<bool>())
+}
+
+fn live(config: Config, (hosts, lags): (Option<Vec<Vec<u32>>>, bool), ops: Vec<(usize, Op)>) {
+    let places = hosts.map(|hosts| {
+        let mut places = Places::new(vec![0, 0, 1]);
+        for (_, hosts) in (0..config.splits_per_epoch).zip(hosts) {
+            places.push(hosts);
+        }
+        places
+    });
+    let mut world = World::new(config, places, lags);
     for (who, op) in ops {
         world.step(who, op);
     }
@@ -112,20 +127,21 @@ fn live(config: Config, ops: Vec<(usize, Op)>) {
 
 proptest! {
     #[test]
-    fn replayed_input_is_committed_once(config in config(), ops in ops_with_masters()) {
-        live(config, ops);
+    fn replayed_input_is_committed_once(config in config(), around in surroundings(), ops in ops_with_masters()) {
+        live(config, around, ops);
     }
 
     #[test]
-    fn acknowledged_and_committed_input_cover_all_once(config in config(), ops in ops_with_masters()) {
-        live(Config { on_restart: OnRestart::FromAck, ..config }, ops);
+    fn acknowledged_and_committed_input_cover_all_once(config in config(), around in surroundings(), ops in ops_with_masters()) {
+        live(Config { on_restart: OnRestart::FromAck, ..config }, around, ops);
     }
 
     #[test]
     fn agents_that_live_through_application_masters_lose_nothing(
-        config in config(), splits in 3u64..9, from_ack in any::<bool>(), ops in ops_of_living_agents(),
+        config in config(), splits in 3u64..9, from_ack in any::<bool>(), around in surroundings(),
+        ops in ops_of_living_agents(),
     ) {
         let on_restart = if from_ack { OnRestart::FromAck } else { OnRestart::ReplayAll };
-        live(Config { splits_per_epoch: splits, on_restart, ..config }, ops);
+        live(Config { splits_per_epoch: splits, on_restart, ..config }, around, ops);
     }
 }

@@ -73,22 +73,16 @@ fn nothing_is_given_before_all_are_back_or_gone() {
     );
     assert!(job.scheduler.view().workers.iter().all(|worker| worker.state == WorkerState::Rejoining));
     // Whoever has not said what it holds is asked to.
-    assert_eq!(
-        (job.scheduler.orders(A), job.scheduler.lease(job.now, A, 1, None)),
-        (Orders::Rejoin, Lease::Wait)
-    );
+    assert_eq!((job.scheduler.orders(A), job.ask(A, 1)), (Orders::Rejoin, Lease::Wait));
     job.tell(Event::Heartbeat(A, position(&[0], 3)));
     job.exited(A, 0, complete(&[0, 1]));
     job.tell(Event::Staged { attempt: A });
     assert_eq!((&job.actions[..], job.scheduler.orders(A)), (&[][..], Orders::Rejoin));
     rejoin(&mut job, A, &[0, 1], position(&[0], 3), None);
     assert_eq!(job.told(), ["worker 0 (attempt 1) is back and holds 2 splits"]);
-    assert_eq!(
-        (job.scheduler.orders(A), job.scheduler.lease(job.now, A, 1, None)),
-        (Orders::GoOn, Lease::Wait)
-    );
+    assert_eq!((job.scheduler.orders(A), job.ask(A, 1)), (Orders::GoOn, Lease::Wait));
     rejoin(&mut job, B, &[2, 3], position(&[], 0), None);
-    assert_eq!(job.scheduler.lease(job.now, B, 1, None), Lease::Wait);
+    assert_eq!(job.ask(B, 1), Lease::Wait);
     // Nobody knows what the third was fed: its splits go to the others once it is gone.
     lost(&mut job, attempt(2, 1));
     assert_eq!(job.records()[1], LedgerRecord::Ended { attempt: attempt(2, 1), free: true, memory: false });
@@ -118,7 +112,7 @@ fn who_does_not_come_back_in_time_is_ended_before_its_splits_are_given() {
     // Late, it is refused; it may still be fed.
     rejoin(&mut job, A, &[0, 1], position(&[0, 1], 5), None);
     assert!(matches!(job.scheduler.orders(A), Orders::Stop(_)));
-    assert_eq!(job.scheduler.lease(job.now, B, 9, None), Lease::Wait);
+    assert_eq!(job.ask(B, 9), Lease::Wait);
     // Its worker is gone, what was fed is known.
     job.exited(A, 143, position(&[0, 1], 5));
     assert_eq!(job.records(), [returned(A, vec![0..1])]);
@@ -148,7 +142,7 @@ fn what_cannot_be_is_refused() {
         let cause = format!("came back after the application master had started again, and {why}");
         assert_eq!(job.actions, [Action::EndContainer(A, format!("it {cause}"))]);
         assert_eq!(job.scheduler.orders(A), Orders::Stop(format!("the attempt {cause}")));
-        assert_eq!(job.scheduler.lease(job.now, B, 9, None), Lease::Wait);
+        assert_eq!(job.ask(B, 9), Lease::Wait);
         job.gone(A);
         assert_eq!(job.told()[0], format!("worker 0 (attempt 1) {cause}"));
         assert_eq!(job.lease(B, 9), [0, 1]);
@@ -341,7 +335,7 @@ fn a_worker_that_gave_back_all_it_had_not_acknowledged_may_still_stage() {
     let (mut job, read) = begun();
     rejoin(&mut job, A, &[0, 1, 2], read, None);
     assert!(matches!(job.scheduler.orders(A), Orders::Stop(_)));
-    assert_eq!(job.scheduler.lease(job.now, B, 9, None), Lease::EndOfInput);
+    assert_eq!(job.ask(B, 9), Lease::EndOfInput);
 }
 
 #[test]
@@ -357,7 +351,7 @@ fn a_rejoined_attempt_holds_the_files_dealt_out_to_it() {
     first.tell(Event::Staged { attempt: B });
     let mut job = first.replaced();
     rejoin(&mut job, A, &[0, 1], Position::default(), None);
-    assert_eq!(job.scheduler.lease(job.now, A, 9, None), Lease::EndOfInput);
+    assert_eq!(job.ask(A, 9), Lease::EndOfInput);
     job.exited(A, 0, Position::default());
     job.tell(Event::Staged { attempt: A });
     assert!(job.actions.contains(&Action::Commit(vec![A, B])));
@@ -417,7 +411,7 @@ fn a_job_that_was_stopped_ends_under_another_master() {
     assert_eq!(job.records(), []);
     rejoin(&mut job, A, &[0], position(&[0], 1), None);
     assert_eq!(job.scheduler.orders(A), Orders::Stop("the job ends".into()));
-    assert_eq!(job.scheduler.lease(job.now, A, 1, None), Lease::Refused(Refusal::JobEnds));
+    assert_eq!(job.ask(A, 1), Lease::Refused(Refusal::JobEnds));
     job.gone(A);
     lost(&mut job, B);
     assert_eq!(job.verdict(), Some(verdict));

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use forebay_protocol::v1;
-use forebay_scheduler::{Attempt, Event, Lease, Orders, Position};
+use forebay_scheduler::{Ask, Attempt, Event, Lease, Orders, Position};
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::{Dispatcher, Effect, Waiting};
+use super::{Dispatcher, Waiting};
 use crate::service::{Answer, Call};
 use crate::state::Phase;
 use crate::story::{Happening, Note};
@@ -17,6 +17,8 @@ use crate::{AmError, convert};
 const MOST_SPLITS: u32 = 64;
 /// How long an agent waits that can be given nothing now.
 const WAIT_MS: u32 = 100;
+/// The same for one that has enough, and asks when a split begins anyway: others that end leave more to it.
+const ENOUGH_MS: u32 = 1000;
 /// Longest reason of a client's that is told.
 const LONGEST_WHY: usize = 500;
 /// The same where agents hold splits far ahead, to outlive an application master.
@@ -33,11 +35,9 @@ impl Dispatcher {
     pub(super) fn call(&mut self, call: Call) -> Result<(), AmError> {
         match call {
             Call::Register(request, answer) => self.register(request, answer, Instant::now() + HOLD)?,
-            Call::Lease(_, answer) if answer.is_closed() => {}
             Call::Lease(request, answer) => {
-                let asked = request.attempt;
-                let reply = self.lease(request);
-                self.effects.push_back(Effect::Lease(asked, answer, reply));
+                let reply = self.lease(&request);
+                self.answer(answer, reply);
             }
             Call::Heartbeat(request, answer) => {
                 let reply = self.heartbeat(request)?;
@@ -145,7 +145,8 @@ impl Dispatcher {
             return Ok(Vec::new());
         }
         let now = self.clock.now();
-        let lease = self.scheduler.lease(now, attempt, usize::MAX, None);
+        let ask = Ask { max: usize::MAX, have: 0, ahead: 0, at: None };
+        let lease = self.scheduler.lease(now, attempt, ask);
         let seen =
             self.seen.hear(now, attempt).ok_or_else(|| Status::failed_precondition("the attempt is over"))?;
         match lease {
@@ -154,27 +155,29 @@ impl Dispatcher {
             }
             // Asked again: as before.
             Lease::EndOfInput => {}
-            Lease::Wait => return Err(Status::unavailable("not all workers are there yet; ask again")),
+            Lease::Wait | Lease::Enough => {
+                return Err(Status::unavailable("not all workers are there yet; ask again"));
+            }
             Lease::Refused(refusal) => return Err(Status::failed_precondition(refusal.to_string())),
         }
         let files = seen.files.iter().map(|&granted| self.plan.file(granted));
         files.collect::<Option<_>>().ok_or_else(|| Status::internal("a file is not in the plan"))
     }
 
-    fn lease(&mut self, request: v1::LeaseRequest) -> Result<v1::LeaseReply, Status> {
+    fn lease(&mut self, request: &v1::LeaseRequest) -> Result<v1::LeaseReply, Status> {
         use v1::lease_reply::Reply;
         let attempt = attempt(request.attempt)?;
         let now = self.clock.now();
-        let unheard = self.seen.hear(now, attempt).map(|seen| std::mem::take(&mut seen.unheard));
-        let reply = if let Some(splits) = unheard.filter(|splits| !splits.is_empty()) {
-            Reply::Leases(v1::Leases { splits })
-        } else if self.plan.is_by_file() {
+        self.seen.hear(now, attempt);
+        let wait = |ms| Reply::Wait(v1::Wait { ms });
+        let reply = if self.plan.is_by_file() {
             Reply::EndOfInput(v1::EndOfInput {})
         } else {
             let most = if self.manner.lease_ahead_ms > 0 { MOST_AHEAD } else { MOST_SPLITS };
             let max = usize::try_from(request.max.clamp(1, most)).unwrap_or(1);
             let at = self.seen.host(attempt).and_then(|host| self.manner.host_ids.get(host)).copied();
-            match self.scheduler.lease(now, attempt, max, at) {
+            let ask = Ask { max, have: request.have, ahead: request.ahead, at };
+            match self.scheduler.lease(now, attempt, ask) {
                 Lease::Granted(granted) => {
                     let splits = granted.into_iter().map(|granted| self.plan.split(granted));
                     let splits = splits.collect::<Option<_>>();
@@ -183,20 +186,12 @@ impl Dispatcher {
                     })
                 }
                 Lease::EndOfInput => Reply::EndOfInput(v1::EndOfInput {}),
-                Lease::Wait => Reply::Wait(v1::Wait { ms: WAIT_MS }),
+                Lease::Wait => wait(WAIT_MS),
+                Lease::Enough => wait(ENOUGH_MS),
                 Lease::Refused(refusal) => Reply::Stop(v1::Stop { reason: refusal.to_string() }),
             }
         };
         Ok(v1::LeaseReply { reply: Some(reply), waiting: self.scheduler.waiting() })
-    }
-
-    /// The caller has hung up before it could hear what it was granted: it gets that when it asks again.
-    pub(super) fn keep_for_later(&mut self, asked: Option<v1::Attempt>, reply: v1::LeaseReply) {
-        let now = self.clock.now();
-        let seen = asked.and_then(|asked| self.seen.hear(now, convert::attempt(asked)));
-        if let (Some(seen), Some(v1::lease_reply::Reply::Leases(leases))) = (seen, reply.reply) {
-            seen.unheard = leases.splits;
-        }
     }
 
     fn heartbeat(&mut self, request: v1::HeartbeatRequest) -> Answered<v1::HeartbeatReply> {

@@ -4,9 +4,9 @@ use core::time::Duration;
 
 use super::worker::State;
 use super::{Phase, Scheduler};
-use crate::{Attempt, ConfigError, Input, Lease, Places, Refusal};
+use crate::{Ask, Attempt, ConfigError, Granted, Input, Lease, Places, Refusal};
 
-/// So many units are not too many to have ahead: one being fed, one being opened.
+/// So many units that have not begun are not too many to have ahead: the next, and one more until an answer is there.
 const ALWAYS_AHEAD: u64 = 2;
 
 impl Scheduler {
@@ -21,10 +21,10 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Gives up to `max` units to an attempt, a little ahead of its need. With static input: all of its units, once.
-    /// `at`: the host that the attempt is on, by its id in the [`Places`]; splits that lie there come first, then those of its rack, then
-    /// others, and last those of hosts on which other workers feed. Counts as a sign of life.
-    pub fn lease(&mut self, now: Duration, attempt: Attempt, max: usize, at: Option<u32>) -> Lease {
+    /// Gives units to an attempt, a little ahead of its need. With static input: all of its units, once.
+    /// Splits that lie on its host come first, then those of its rack, then others, and last those of hosts on which other workers feed.
+    /// Whoever has not heard of the last grant is given that one again. Counts as a sign of life.
+    pub fn lease(&mut self, now: Duration, attempt: Attempt, ask: Ask) -> Lease {
         let Some(place) = self.current(attempt) else { return Lease::Refused(Refusal::Stale) };
         if self.phase != Phase::Running {
             return Lease::Refused(Refusal::JobEnds);
@@ -44,36 +44,62 @@ impl Scheduler {
             }
             self.ledger.take(attempt, self.shares.get(place).map_or(&[], Vec::as_slice))
         } else {
-            self.feeds_at(place, at);
+            match self.unheard(place, ask.have) {
+                Ok(None) => {}
+                Ok(Some(again)) => return Lease::Granted(again),
+                Err(refusal) => return Lease::Refused(refusal),
+            }
+            self.feeds_at(place, ask.at);
             // Who asks has not shown its worker the end yet: what has come back since is for it, too.
             let is_end = !self.ledger.is_waiting();
             self.workers[place].end_given = is_end;
-            let max = self.fair(attempt, max);
+            let max = self.fair(ask);
             if max == 0 && !is_end {
-                return Lease::Wait;
+                return Lease::Enough;
             }
-            self.ledger.lease(attempt, max, at)
+            let granted = self.ledger.lease(attempt, max, ask.at);
+            if !granted.is_empty() {
+                self.workers[place].granted(granted.len());
+            }
+            granted
         };
         let worker = &self.workers[place];
         if worker.end_given && granted.is_empty() { Lease::EndOfInput } else { Lease::Granted(granted) }
     }
 
-    /// How many of `max` units an attempt may have beside those that it has ahead.
-    fn fair(&self, attempt: Attempt, max: usize) -> usize {
+    /// The last grant, if the attempt does not know of it. What it knows of has to be all that it was granted, with or without that one.
+    fn unheard(&self, place: usize, have: u64) -> Result<Option<Vec<Granted>>, Refusal> {
+        let worker = &self.workers[place];
+        let (granted, last) = (worker.granted, worker.granted_last);
+        if have == granted {
+            return Ok(None);
+        }
+        let again = if have == granted - last { self.ledger.not_begun(worker.attempt(), last) } else { None };
+        again.map(Some).ok_or(Refusal::Miscounts { have, granted })
+    }
+
+    /// How many of the units that it asks for an attempt may have.
+    fn fair(&self, ask: Ask) -> usize {
         if !self.config.fair {
-            return max;
+            return ask.max;
         }
-        let (ahead, waiting) = (self.ledger.ahead(attempt), self.ledger.counts_waiting());
-        let part = |workers: usize| waiting.div_ceil(2 * workers.max(1) as u64).max(ALWAYS_AHEAD);
-        let mut may = part(self.workers.len()).saturating_sub(ahead);
-        if may < max as u64 {
-            // Near the end it matters how many there are to share what is left.
-            let over =
-                |state: &State| matches!(state, State::Done { .. } | State::Over | State::Staging { .. });
-            may =
-                part(self.workers.iter().filter(|worker| !over(&worker.state)).count()).saturating_sub(ahead);
+        let waiting = self.ledger.counts_waiting();
+        let may = |sharing: usize| match sharing {
+            // There is nobody to leave anything to.
+            0 | 1 => ask.max,
+            n => {
+                let part = waiting.div_ceil(2 * n as u64).max(ALWAYS_AHEAD);
+                ask.max.min(usize::try_from(part.saturating_sub(ask.ahead)).unwrap_or(usize::MAX))
+            }
+        };
+        let of_all = may(self.workers.len());
+        if of_all == ask.max {
+            return of_all;
         }
-        max.min(usize::try_from(may).unwrap_or(usize::MAX))
+        // Near the end it matters how many there are to share what is left.
+        let is_over =
+            |state: &State| matches!(state, State::Done { .. } | State::Over | State::Staging { .. });
+        may(self.workers.iter().filter(|worker| !is_over(&worker.state)).count())
     }
 
     /// The current attempt of a worker feeds on this host.

@@ -38,7 +38,7 @@ impl Scheduler {
                 let why = "says that its worker runs, which had ended".to_owned();
                 return self.refuse(now, place, why, false, out);
             }
-            // Said again, or late.
+            // Said again, perhaps late: of a grant that it does not know of, its next question tells.
             _ => {}
         }
         self.heartbeat(now, attempt, position, out);
@@ -63,7 +63,10 @@ impl Scheduler {
         }
         let own = self.acked.remove(&attempt).unwrap_or_default();
         let taken = self.ledger.rejoin(attempt, held, position, &own, ended_well);
-        self.workers[place].end_given = position.complete;
+        let worker = &mut self.workers[place];
+        worker.end_given = position.complete;
+        // Also what of it is another's by now: the agent counts it.
+        (worker.granted, worker.granted_last) = (held.len() as u64, 0);
         taken
     }
 

@@ -97,6 +97,9 @@ pub(super) struct Worker {
     pub(super) state: State,
     /// The current attempt was told that there is no more.
     pub(super) end_given: bool,
+    /// Units leased to the current attempt so far, and how many of them with the last grant.
+    pub(super) granted: u64,
+    pub(super) granted_last: u64,
     /// Units done by it.
     pub(super) done: u64,
     /// Why its last failed attempt failed.
@@ -115,6 +118,8 @@ impl Worker {
             memory_steps: 0,
             state: State::Waiting { until: Duration::ZERO },
             end_given: false,
+            granted: 0,
+            granted_last: 0,
             done: 0,
             failure: None,
             at: None,
@@ -145,5 +150,12 @@ impl Worker {
         self.number = self.number.saturating_add(1);
         self.state = State::Waiting { until };
         self.end_given = false;
+        (self.granted, self.granted_last) = (0, 0);
+    }
+
+    /// The current attempt was leased so many more units.
+    pub(super) fn granted(&mut self, units: usize) {
+        self.granted_last = units as u64;
+        self.granted += self.granted_last;
     }
 }

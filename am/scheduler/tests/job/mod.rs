@@ -2,10 +2,11 @@
 #![allow(dead_code, reason = "not every test needs everything")]
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 use forebay_scheduler::{
-    Action, Attempt, Begin, Config, End, Event, Granted, Lease, LedgerRecord, OnRestart, Position, Scheduler,
-    Skipped, Verdict,
+    Action, Ask, Attempt, Begin, Config, End, Event, Granted, Lease, LedgerRecord, OnRestart, Position,
+    Scheduler, Skipped, Verdict,
 };
 
 pub(crate) const fn attempt(index: u32, number: u32) -> Attempt {
@@ -40,6 +41,8 @@ pub(crate) struct Job {
     pub(crate) scheduler: Scheduler,
     pub(crate) now: Duration,
     pub(crate) actions: Vec<Action>,
+    /// Units granted to each attempt, and how many have begun, as its agent knows.
+    pub(crate) counts: BTreeMap<Attempt, (u64, u64)>,
 }
 
 impl Job {
@@ -49,7 +52,7 @@ impl Job {
     }
 
     pub(crate) fn of(scheduler: Scheduler) -> Self {
-        let mut job = Self { scheduler, now: Duration::ZERO, actions: Vec::new() };
+        let mut job = Self { scheduler, now: Duration::ZERO, actions: Vec::new(), counts: BTreeMap::new() };
         job.tell(Event::Start);
         job
     }
@@ -63,6 +66,16 @@ impl Job {
     }
 
     pub(crate) fn tell(&mut self, event: Event) {
+        match &event {
+            Event::Rejoined { attempt, held, position, .. } => {
+                self.counts.insert(*attempt, (held.len() as u64, position.begins.len() as u64));
+            }
+            Event::Heartbeat(attempt, position) => {
+                let begun = &mut self.counts.entry(*attempt).or_default().1;
+                *begun = (*begun).max(position.begins.len() as u64);
+            }
+            _ => {}
+        }
         self.actions = self.scheduler.handle(self.now, event);
     }
 
@@ -75,8 +88,27 @@ impl Job {
         self.granted(whose, max).into_iter().map(|granted| granted.unit).collect()
     }
 
+    /// Asks for so many units, somewhere.
+    pub(crate) fn ask(&mut self, whose: Attempt, max: usize) -> Lease {
+        self.ask_at(whose, max, None)
+    }
+
+    pub(crate) fn ask_at(&mut self, whose: Attempt, max: usize, at: Option<u32>) -> Lease {
+        let lease = self.ask_in_vain(whose, max, at);
+        if let Lease::Granted(granted) = &lease {
+            self.counts.entry(whose).or_default().0 += granted.len() as u64;
+        }
+        lease
+    }
+
+    /// Asks, and the agent does not hear the answer.
+    pub(crate) fn ask_in_vain(&mut self, whose: Attempt, max: usize, at: Option<u32>) -> Lease {
+        let (have, begun) = self.counts.get(&whose).copied().unwrap_or_default();
+        self.scheduler.lease(self.now, whose, Ask { max, have, ahead: have.saturating_sub(begun), at })
+    }
+
     pub(crate) fn granted(&mut self, whose: Attempt, max: usize) -> Vec<Granted> {
-        match self.scheduler.lease(self.now, whose, max, None) {
+        match self.ask(whose, max) {
             Lease::Granted(granted) => granted,
             Lease::EndOfInput => Vec::new(),
             other => panic!("{whose}: {other:?}"),

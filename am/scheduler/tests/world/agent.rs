@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use forebay_scheduler::{Ack, Attempt, Begin, Granted, Position, Skip, Skipped};
+use forebay_scheduler::{Ack, Ask, Attempt, Begin, Granted, Position, Skip, Skipped};
 
 /// Lengths of the records of a unit: 0 to 3 records of 1 to 4 bytes.
 pub(crate) fn records(unit: u64) -> Vec<u64> {
@@ -69,6 +69,8 @@ pub(crate) struct Agent {
     pub(crate) queue: VecDeque<Granted>,
     /// In order.
     pub(crate) grants: Vec<Granted>,
+    /// What it was granted last, if it has not heard of it.
+    pub(crate) unheard: Vec<Granted>,
     pub(crate) granted: BTreeSet<u64>,
     pub(crate) begins: Vec<Begin>,
     /// Behind which byte of the stream each record ends.
@@ -91,6 +93,7 @@ impl Agent {
             back: true,
             said: None,
             grants: Vec::new(),
+            unheard: Vec::new(),
             asked_to_end: false,
             registered: false,
             hung: false,
@@ -106,6 +109,12 @@ impl Agent {
             ack: None,
             staging: false,
         }
+    }
+
+    /// Asks for up to `max` units.
+    pub(crate) fn ask(&self, max: usize, hosts: u32) -> Ask {
+        let at = (hosts > 0).then(|| self.attempt.index % hosts);
+        Ask { max, have: self.grants.len() as u64, ahead: self.queue.len() as u64, at }
     }
 
     pub(crate) fn records_by(&self, bytes: u64) -> u64 {

@@ -36,7 +36,7 @@ impl World {
             return;
         }
         if let Some(attempt) = self.pick(who).filter(|_| unheard > 0) {
-            let _ = self.scheduler.lease(self.now, attempt, unheard, None);
+            self.of_agent(attempt, Op::LoseLease(unheard));
         }
         self.die(who, after);
         if self.verdict.is_some() {
@@ -44,6 +44,8 @@ impl World {
         }
         for (at, agent) in self.agents.values_mut().filter(|agent| agent.container).enumerate() {
             (agent.back, agent.asked_to_end) = (false, false);
+            // This one knows of no grant that the agent does not know of.
+            agent.unheard.clear();
             if lost >> (at % 8) & 1 == 1 {
                 (agent.container, agent.worker) = (false, Worker::Gone);
             }
@@ -65,7 +67,10 @@ impl World {
 
     fn take_over(&mut self, scheduler: Result<Scheduler, ResumeError>) {
         match scheduler {
-            Ok(scheduler) => {
+            Ok(mut scheduler) => {
+                if let Some(places) = &self.places {
+                    scheduler.set_places(places.clone()).unwrap();
+                }
                 (self.scheduler, self.verdict, self.committing, self.last) = (scheduler, None, false, None);
                 self.tell(Event::Start);
             }

@@ -9,8 +9,8 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use forebay_scheduler::{
-    Ack, Action, Attempt, ClusterEnd, Config, EarlyExit, End, Event, Lease, LedgerRecord, OnRestart,
-    Scheduler, Story, Verdict,
+    Ack, Action, Attempt, ClusterEnd, Config, EarlyExit, End, Event, Lease, LedgerRecord, OnRestart, Places,
+    Position, Refusal, Scheduler, Story, Verdict,
 };
 
 use agent::{Agent, Word, Worker, bytes_of};
@@ -21,6 +21,8 @@ pub(crate) enum Op {
     Launch,
     Register,
     Lease(usize),
+    /// The same, and the answer is lost.
+    LoseLease(usize),
     Deliver(u64),
     /// Lease, deliver, consume, tell.
     Feed {
@@ -74,6 +76,10 @@ pub(crate) enum Op {
 #[expect(clippy::struct_excessive_bools, reason = "each is independent")]
 pub(crate) struct World {
     pub(crate) config: Config,
+    /// Where the splits lie, if that is known.
+    pub(crate) places: Option<Places>,
+    /// Nothing is heard of how far living agents are.
+    pub(crate) lags: bool,
     pub(crate) scheduler: Scheduler,
     pub(crate) now: Duration,
     pub(crate) agents: BTreeMap<Attempt, Agent>,
@@ -97,10 +103,15 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(config: Config) -> Self {
-        let scheduler = Scheduler::new(config.clone()).unwrap();
+    pub(crate) fn new(config: Config, places: Option<Places>, lags: bool) -> Self {
+        let mut scheduler = Scheduler::new(config.clone()).unwrap();
+        if let Some(places) = &places {
+            scheduler.set_places(places.clone()).unwrap();
+        }
         let mut world = Self {
             config,
+            places,
+            lags,
             scheduler,
             now: Duration::ZERO,
             agents: BTreeMap::new(),
@@ -266,6 +277,53 @@ impl World {
         self.of_agent(attempt, op);
     }
 
+    /// An attempt asks for units.
+    fn lease(&mut self, attempt: Attempt, max: usize, is_heard: bool) {
+        let hosts = self.places.as_ref().map_or(0, |places| u32::try_from(places.hosts()).unwrap());
+        let agent = self.agents.get_mut(&attempt).unwrap();
+        let (queued, unheard) = (agent.queue.len(), std::mem::take(&mut agent.unheard));
+        match self.scheduler.lease(self.now, attempt, agent.ask(max, hosts)) {
+            Lease::Granted(granted) => {
+                assert!(unheard.is_empty() || unheard == granted, "{granted:?} rather than {unheard:?}");
+                for grant in &granted {
+                    let holder = self.agents.values().find(|other| {
+                        other.attempt != attempt
+                            && other.worker == Worker::Alive
+                            && other.granted.contains(&grant.unit)
+                    });
+                    assert!(holder.is_none(), "{grant:?} goes to {attempt} while {holder:?} has it");
+                }
+                assert!(self.gathered || self.config.gang.is_none(), "{granted:?} before all are there");
+                let agent = self.agents.get_mut(&attempt).unwrap();
+                if is_heard {
+                    agent.granted.extend(granted.iter().map(|grant| grant.unit));
+                    agent.grants.extend(&granted);
+                    agent.queue.extend(granted);
+                } else {
+                    agent.unheard = granted;
+                }
+            }
+            Lease::EndOfInput => {
+                assert_eq!(unheard, []);
+                agent.end = is_heard;
+            }
+            Lease::Wait => {
+                agent.unheard = unheard;
+                self.waits = true;
+            }
+            Lease::Enough => {
+                assert_eq!(unheard, []);
+                assert!(self.config.fair && self.config.workers > 1 && queued >= 2, "{attempt} starves");
+            }
+            Lease::Refused(refusal) => {
+                assert!(!matches!(refusal, Refusal::Miscounts { .. }), "{attempt}: {refusal}");
+                if is_heard {
+                    agent.worker = Worker::Exited(143);
+                }
+            }
+        }
+    }
+
     pub(crate) fn of_agent(&mut self, attempt: Attempt, op: Op) {
         let agent = self.agents.get_mut(&attempt).unwrap();
         let speaks = agent.registered && !agent.hung && agent.container && agent.back;
@@ -289,27 +347,8 @@ impl World {
             Op::Lie(unit) if agent.registered && !agent.back && !agent.hung && agent.container => {
                 self.rejoin(attempt, Some(unit));
             }
-            Op::Lease(max) if feeds && !agent.end => match self.scheduler.lease(self.now, attempt, max, None)
-            {
-                Lease::Granted(granted) => {
-                    for grant in &granted {
-                        let holder = self.agents.values().find(|other| {
-                            other.attempt != attempt
-                                && other.worker == Worker::Alive
-                                && other.granted.contains(&grant.unit)
-                        });
-                        assert!(holder.is_none(), "{grant:?} goes to {attempt} while {holder:?} has it");
-                    }
-                    assert!(self.gathered || self.config.gang.is_none(), "{granted:?} before all are there");
-                    let agent = self.agents.get_mut(&attempt).unwrap();
-                    agent.granted.extend(granted.iter().map(|grant| grant.unit));
-                    agent.grants.extend(&granted);
-                    agent.queue.extend(granted);
-                }
-                Lease::EndOfInput => agent.end = true,
-                Lease::Wait => self.waits = true,
-                Lease::Refused(_) => agent.worker = Worker::Exited(143),
-            },
+            Op::Lease(max) if feeds && !agent.end => self.lease(attempt, max, true),
+            Op::LoseLease(max) if feeds && !agent.end => self.lease(attempt, max, false),
             Op::Feed { max, deliver, consume } => {
                 for op in [Op::Lease(max), Op::Deliver(deliver), Op::Consume(consume), Op::Heartbeat] {
                     self.of_agent(attempt, op);
@@ -330,7 +369,7 @@ impl World {
                 }
             }
             Op::Heartbeat if speaks => {
-                let position = agent.position();
+                let position = if self.lags { Position::default() } else { agent.position() };
                 self.tell(Event::Heartbeat(attempt, position));
             }
             Op::StaleHeartbeat => {
