@@ -138,13 +138,7 @@ impl Attempt {
             async { if is_committed { Ok(()) } else { job::unless_stopped(&stop, outputs.begin()).await } };
         let (is_said, prepared) = tokio::join!(history.set_am(&am), prepare);
         is_said?;
-        if let Err(error) = prepared {
-            // The job has not begun: nothing of it is to stay.
-            if records.is_empty() && !matches!(error, AmError::Interrupted { .. }) {
-                let _ = outputs.abort().await;
-            }
-            return Err(error);
-        }
+        prepared?;
         let calls = service::serve(Listening::Tls(listener, Box::new(here.secrets.clone())))?;
         let mut scheduler = scheduler(&job, &plan, records)?;
         let places = places(&plan, &launch);
