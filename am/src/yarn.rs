@@ -122,7 +122,7 @@ impl Attempt {
 
     /// Runs the job.
     async fn job(self, stop: Arc<Stop>, end: &mut Ending) -> Result<(Verdict, JobState), AmError> {
-        let Self { here, history, listener, address, browsers, mut engine, registration } = self;
+        let Self { here, history, listener, address, browsers, mut engine, mut registration } = self;
         let attempt = here.attempt();
         // Whoever had the job before is to write no more before anything of it is read.
         let (checkpoint, records) = HdfsCheckpoint::open(history.ledger(), attempt).await?;
@@ -146,6 +146,7 @@ impl Attempt {
         if let Some(places) = places {
             scheduler.set_places(places)?;
         }
+        registration.kept.extend(engine.found().await);
         let cluster = OnCluster {
             application: here.application(),
             queue: registration.queue.clone(),

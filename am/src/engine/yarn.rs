@@ -28,6 +28,8 @@ pub use wants::{FEED_MIB, USUAL_WORKER_MIB, container_mib};
 enum Order {
     /// From now on containers can be started.
     Begin(Box<Wants>, Box<Agents>),
+    /// Which containers were told of after the registration.
+    Found(oneshot::Sender<Vec<Kept>>),
     Launch(Attempt, u32),
     Adopt(Box<Container>, Attempt),
     GiveBack(ContainerId),
@@ -61,11 +63,20 @@ impl YarnEngine {
         let (orders, to_do) = mpsc::unbounded_channel();
         let (tell, news) = mpsc::unbounded_channel();
         let (silent, silence) = watch::channel(false);
-        tokio::spawn(driver::Driver::new(master, to_do, tell, silent).run());
+        tokio::spawn(driver::Driver::new(master, to_do, tell, silent).knowing(&registration.kept).run());
         Ok((Self { orders, news, silence, live: BTreeSet::new() }, registration))
     }
 
-    /// From now on containers can be started.
+    /// Containers of earlier application masters that YARN has told of since the registration. Those that come later are given
+    /// back.
+    pub(crate) async fn found(&self) -> Vec<Kept> {
+        let (answer, answered) = oneshot::channel();
+        self.order(Order::Found(answer));
+        // That YARN has given this application master up is heard as news.
+        answered.await.unwrap_or_default()
+    }
+
+    /// From now on containers can be started. All that go on are adopted by now.
     pub(crate) fn begin(&self, wants: Wants, agents: Agents) {
         self.order(Order::Begin(Box::new(wants), Box::new(agents)));
     }

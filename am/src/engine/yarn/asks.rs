@@ -7,23 +7,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use forebay_hadoop::yarn::{Ask, Place, Priority, Resource};
 use forebay_scheduler::Attempt;
 
-/// All rows have this priority. It is always sent: without one, the scheduler's queue is broken for everybody.
-pub(crate) const PRIORITY: u16 = 1;
-
-/// The size of a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Size {
-    pub(crate) memory_mib: u64,
-    pub(crate) cores: u32,
-    pub(crate) gpus: u32,
-}
+/// All rows have this priority.
+const PRIORITY: Priority = Priority(1);
 
 /// A container that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Want {
-    pub(crate) size: Size,
+    pub(crate) size: Resource,
     /// Hosts on which it would be best, as NodeManagers are named.
     pub(crate) hosts: Vec<String>,
     /// Racks of these.
@@ -32,29 +25,10 @@ pub(crate) struct Want {
     pub(crate) label: Option<String>,
 }
 
-/// The place of a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Where {
-    Any,
-    Host(String),
-    Rack(String),
-}
-
-/// A row of the table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Row {
-    /// The allocation request.
-    pub(crate) id: u64,
-    pub(crate) place: Where,
-    pub(crate) size: Size,
-    pub(crate) count: u32,
-    pub(crate) label: Option<String>,
-}
-
 /// What the ResourceManager has not been sent yet.
 #[derive(Debug, Default)]
 pub(crate) struct Unsent {
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<Ask>,
     wants: Vec<(u64, Option<Want>)>,
 }
 
@@ -65,6 +39,8 @@ pub(crate) struct Asks {
     /// Rows that the ResourceManager may have with a number above 0.
     told: BTreeMap<u64, Want>,
     changed: BTreeSet<u64>,
+    /// Something of what has changed is refused: it is sent one by one until it is known what.
+    one_by_one: bool,
 }
 
 /// The allocation request of an attempt: a later application master knows by it what a container is for.
@@ -95,15 +71,6 @@ impl Asks {
         wanted
     }
 
-    /// Nothing is wanted any more. Returns what was.
-    pub(crate) fn clear(&mut self) -> Vec<Attempt> {
-        let wanted: Vec<_> = self.wants.keys().filter_map(|&id| attempt_of(id)).collect();
-        for &attempt in &wanted {
-            self.drop(attempt);
-        }
-        wanted
-    }
-
     /// How many containers are wanted.
     pub(crate) fn len(&self) -> usize {
         self.wants.len()
@@ -117,7 +84,8 @@ impl Asks {
     /// What the ResourceManager is to be sent: again and again, until it [`has`](Self::has) it.
     pub(crate) fn unsent(&self) -> Unsent {
         let mut unsent = Unsent::default();
-        for &id in &self.changed {
+        let most = if self.one_by_one { 1 } else { usize::MAX };
+        for &id in self.changed.iter().take(most) {
             let want = self.wants.get(&id);
             match (want, self.told.get(&id)) {
                 (Some(want), _) => unsent.rows.extend(rows_of(id, want, 1)),
@@ -143,6 +111,35 @@ impl Asks {
                 self.changed.insert(*id);
             }
         }
+        self.one_by_one &= !self.changed.is_empty();
+    }
+
+    /// It has been sent this, and refuses all of it. What is refused for its own sake is not wanted any more, and returned; while
+    /// that is not known, what has changed is to be sent again.
+    pub(crate) fn refused(&mut self, sent: &Unsent) -> Vec<Attempt> {
+        let [(id, want)] = &sent.wants[..] else {
+            self.one_by_one = true;
+            return Vec::new();
+        };
+        let Some(refused) = want else {
+            // What cannot be taken back cannot be given either.
+            self.told.remove(id);
+            self.changed.remove(id);
+            return Vec::new();
+        };
+        // All others like it would hear the same.
+        let is_like = |id: &u64| {
+            self.wants.get(id).is_some_and(|want| want.size == refused.size && want.label == refused.label)
+        };
+        let ended: Vec<_> = self.changed.iter().copied().filter(is_like).collect();
+        for id in &ended {
+            self.wants.remove(id);
+            if !self.told.contains_key(id) {
+                self.changed.remove(id);
+            }
+        }
+        self.one_by_one &= !self.changed.is_empty();
+        ended.into_iter().filter_map(attempt_of).collect()
     }
 
     /// The ResourceManager was restarted and knows nothing.
@@ -153,18 +150,15 @@ impl Asks {
 }
 
 /// Hosts and racks first, as the scheduler has to know them when it sees what they are for.
-fn rows_of(id: u64, want: &Want, count: u32) -> impl Iterator<Item = Row> {
+fn rows_of(id: u64, want: &Want, count: u32) -> impl Iterator<Item = Ask> {
+    let any =
+        Ask { node_label: want.label.clone(), ..Ask::any(PRIORITY, want.size.clone(), count).with_id(id) };
     let (hosts, racks): (&[String], &[String]) =
         if want.label.is_some() { (&[], &[]) } else { (&want.hosts, &want.racks) };
-    let hosts = hosts.iter().cloned().map(Where::Host);
-    let racks = racks.iter().cloned().map(Where::Rack);
-    hosts.chain(racks).chain([Where::Any]).map(move |place| Row {
-        id,
-        place,
-        size: want.size.clone(),
-        count,
-        label: want.label.clone(),
-    })
+    let hosts = hosts.iter().cloned().map(Place::Host);
+    let near: Vec<_> =
+        hosts.chain(racks.iter().cloned().map(Place::Rack)).map(|place| any.at(place)).collect();
+    near.into_iter().chain([any])
 }
 
 #[cfg(test)]
@@ -175,7 +169,7 @@ mod tests {
 
     fn want(hosts: &[&str], label: Option<&str>) -> Want {
         Want {
-            size: Size { memory_mib: 1152, cores: 1, gpus: 0 },
+            size: Resource::new(1152, 1),
             hosts: hosts.iter().map(|&host| host.to_owned()).collect(),
             racks: Vec::new(),
             label: label.map(str::to_owned),
@@ -184,10 +178,20 @@ mod tests {
 
     fn shown(asks: &Asks) -> Vec<(String, u32)> {
         let name = |place| match place {
-            Where::Any => "*".to_owned(),
-            Where::Host(name) | Where::Rack(name) => name,
+            Place::Any => "*".to_owned(),
+            Place::Host(name) | Place::Rack(name) => name,
         };
-        asks.unsent().rows.into_iter().map(|row| (name(row.place), row.count)).collect()
+        asks.unsent().rows.into_iter().map(|row| (name(row.place), row.containers)).collect()
+    }
+
+    fn ids(asks: &Asks) -> Vec<(u64, u32)> {
+        let rows = asks.unsent().rows.into_iter();
+        rows.map(|row| (row.allocation_request_id.unwrap(), row.containers)).collect()
+    }
+
+    fn refused(asks: &mut Asks) -> Vec<Attempt> {
+        let unsent = asks.unsent();
+        asks.refused(&unsent)
     }
 
     fn sent(asks: &mut Asks) {
@@ -264,8 +268,7 @@ mod tests {
         asks.want(other, want(&[], None));
         asks.drop(A);
         asks.has(&on_its_way);
-        let rows: Vec<_> = asks.unsent().rows.into_iter().map(|row| (row.id, row.count)).collect();
-        assert_eq!(rows, [(request_id(other), 1), (request_id(A), 0)]);
+        assert_eq!(ids(&asks), [(request_id(other), 1), (request_id(A), 0)]);
     }
 
     #[test]
@@ -274,6 +277,43 @@ mod tests {
         asks.want(A, want(&["a"], Some("gpu")));
         let rows = asks.unsent().rows;
         assert_eq!(shown(&asks), pairs(&[("*", 1)]));
-        assert_eq!(rows[0].label.as_deref(), Some("gpu"));
+        assert_eq!(rows[0].node_label.as_deref(), Some("gpu"));
+    }
+
+    #[test]
+    fn of_several_only_what_is_refused_ends_with_all_that_are_like_it() {
+        let mut asks = Asks::default();
+        let large = Want { size: Resource::new(1 << 20, 1), ..want(&[], None) };
+        let [first, good, like, told] = [1, 2, 3, 4].map(|index| Attempt { index, number: 1 });
+        asks.want(told, want(&[], None));
+        sent(&mut asks);
+        asks.drop(told);
+        asks.want(first, large.clone());
+        asks.want(good, want(&[], None));
+        asks.want(like, large);
+        assert_eq!(refused(&mut asks), [], "it is not known which");
+        assert_eq!(ids(&asks), [(request_id(first), 1)]);
+        assert_eq!(refused(&mut asks), [first, like]);
+        for rest in [(request_id(good), 1), (request_id(told), 0)] {
+            assert_eq!(ids(&asks), [rest]);
+            sent(&mut asks);
+        }
+        assert_eq!((ids(&asks), asks.len()), (vec![], 1));
+        // Then all at once again.
+        let [two, three] = [2, 3].map(|number| Attempt { index: 9, number });
+        asks.want(two, want(&[], None));
+        asks.want(three, want(&[], None));
+        assert_eq!(ids(&asks).len(), 2);
+    }
+
+    #[test]
+    fn what_is_refused_when_it_is_taken_back_is_let_be() {
+        let mut asks = Asks::default();
+        asks.want(A, want(&[], Some("gone")));
+        sent(&mut asks);
+        asks.drop(A);
+        assert_eq!(shown(&asks), pairs(&[("*", 0)]));
+        assert_eq!(refused(&mut asks), []);
+        assert_eq!(shown(&asks), []);
     }
 }

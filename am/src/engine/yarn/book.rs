@@ -50,7 +50,13 @@ struct Held {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Launching,
-    Running { since: Instant },
+    Running {
+        since: Instant,
+    },
+    /// An earlier application master had started it, nobody knows when.
+    Adopted {
+        since: Instant,
+    },
 }
 
 /// All containers.
@@ -60,6 +66,8 @@ pub(crate) struct Book<Id> {
     held: BTreeMap<Id, Held>,
     /// How containers ended before it was known whose they are; `None`: whoever is not held is nobody's.
     early: Option<BTreeMap<Id, (i32, String)>>,
+    /// Containers of earlier application masters of which nobody has said yet what is to become of them; `None`: nobody will.
+    found: Option<BTreeSet<Id>>,
     /// Given back; `true`: the ResourceManager has heard of it.
     released: BTreeMap<Id, bool>,
     blacklist: Blacklist,
@@ -74,6 +82,7 @@ impl<Id: Ord + Clone> Book<Id> {
             asks: Asks::default(),
             held: BTreeMap::new(),
             early: Some(BTreeMap::new()),
+            found: Some(BTreeSet::new()),
             released: BTreeMap::new(),
             blacklist: Blacklist::default(),
             left_out: BTreeSet::new(),
@@ -99,13 +108,35 @@ impl<Id: Ord + Clone> Book<Id> {
             self.out.push_back(Do::Gone(attempt, ends::end(exit, &diagnostics)));
             return;
         }
-        let stage = Stage::Running { since: now };
+        let stage = Stage::Adopted { since: now };
         self.held.insert(id, Held { attempt, host, stage, due: None, stopped: 0, leaves: false });
+    }
+
+    /// The ResourceManager tells of a container that an earlier application master had: with the registration, or later, when its
+    /// node has come back. Says whether somebody is to say what becomes of it; else it is known, or too late and given back.
+    pub(crate) fn found(&mut self, id: &Id) -> bool {
+        if self.knows(id) {
+            return false;
+        }
+        if let Some(found) = &mut self.found {
+            return found.insert(id.clone());
+        }
+        self.release(id.clone());
+        false
     }
 
     /// All containers that go on are adopted.
     pub(crate) fn begin(&mut self) {
         self.early = None;
+        for id in self.found.take().unwrap_or_default() {
+            if !self.knows(&id) {
+                self.release(id);
+            }
+        }
+    }
+
+    fn knows(&self, id: &Id) -> bool {
+        self.held.contains_key(id) || self.released.contains_key(id)
     }
 
     /// A container is not wanted.
@@ -113,9 +144,9 @@ impl<Id: Ord + Clone> Book<Id> {
         self.released.insert(id, false);
     }
 
-    /// The ResourceManager refuses what it was asked for.
-    pub(crate) fn refused(&mut self, why: &str) {
-        for attempt in self.asks.clear() {
+    /// The ResourceManager refuses what it was asked for, all of it.
+    pub(crate) fn refused(&mut self, asked: &Unsent, why: &str) {
+        for attempt in self.asks.refused(asked) {
             self.out.push_back(Do::Gone(attempt, ends::not_started(why)));
         }
     }
@@ -190,6 +221,9 @@ impl<Id: Ord + Clone> Book<Id> {
     /// The ResourceManager says that a container is complete.
     pub(crate) fn completed(&mut self, id: &Id, exit: i32, diagnostics: &str, nodes: usize, now: Instant) {
         self.released.remove(id);
+        if let Some(found) = &mut self.found {
+            found.remove(id);
+        }
         let Some(held) = self.held.remove(id) else {
             if let Some(early) = &mut self.early {
                 early.insert(id.clone(), (exit, diagnostics.to_owned()));
@@ -198,14 +232,15 @@ impl<Id: Ord + Clone> Book<Id> {
         };
         let how = ends::end(exit, diagnostics);
         let lived = match held.stage {
-            Stage::Running { since } => now.saturating_duration_since(since),
+            Stage::Running { since } | Stage::Adopted { since } => now.saturating_duration_since(since),
             Stage::Launching => Duration::ZERO,
         };
+        let is_ours = !matches!(held.stage, Stage::Adopted { .. });
         let sign = match &how {
             End::Cluster { what: ClusterEnd::NotStarted | ClusterEnd::DisksFailed, .. } => Some(Sign::Own),
             End::Exit(0) => Some(Sign::Good),
             _ if lived >= LONG => Some(Sign::Good),
-            End::Exit(_) | End::Signal(_) if lived < QUICK && held.due.is_none() => {
+            End::Exit(_) | End::Signal(_) if is_ours && lived < QUICK && held.due.is_none() => {
                 Some(Sign::Quick(held.attempt.index))
             }
             _ => None,
@@ -290,16 +325,20 @@ impl<Id: Ord + Clone> Book<Id> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::asks::Size;
+    use forebay_hadoop::yarn::Resource;
+
     use super::*;
 
     const A: Attempt = Attempt { index: 0, number: 1 };
     const NODES: usize = 6;
 
+    fn want() -> Want {
+        Want { size: Resource::new(1, 1), hosts: Vec::new(), racks: Vec::new(), label: None }
+    }
+
     fn book() -> Book<u32> {
         let mut book = Book::new();
-        let size = Size { memory_mib: 1, cores: 1, gpus: 0 };
-        book.start(A, Want { size, hosts: Vec::new(), racks: Vec::new(), label: None });
+        book.start(A, want());
         book
     }
 
@@ -400,13 +439,7 @@ mod tests {
         let [Do::Launch(..), Do::Gone(A, how)] = &done[..] else { panic!("{done:?}") };
         assert!(how.to_string().contains("no disk"), "{how}");
         assert_eq!(book.unsaid().0, [7]);
-        let want = Want {
-            size: Size { memory_mib: 1, cores: 1, gpus: 0 },
-            hosts: vec![],
-            racks: vec![],
-            label: None,
-        };
-        book.start(A, want);
+        book.start(A, want());
         book.given(8, Some(A), "h".into());
         book.completed(&8, -1000, "changed", NODES, now);
         assert!(all(&mut book).contains(&Do::LeftOut("h".into())));
@@ -416,5 +449,55 @@ mod tests {
         // A restarted ResourceManager hears of all of it again.
         book.forgotten();
         assert_eq!(book.unsaid(), (vec![7], vec!["h".to_owned()]));
+    }
+
+    #[test]
+    fn a_refusal_ends_what_is_refused() {
+        let mut book = book();
+        let unsent = book.asks.unsent();
+        book.refused(&unsent, "too much");
+        let done = all(&mut book);
+        let [Do::Gone(A, how)] = &done[..] else { panic!("{done:?}") };
+        assert!(how.to_string().contains("too much"), "{how}");
+        assert!(book.asks.unsent().rows.is_empty());
+    }
+
+    #[test]
+    fn containers_found_late_are_adopted_in_time_or_given_back() {
+        let now = Instant::now();
+        let mut book: Book<u32> = Book::new();
+        assert!(book.found(&1) && book.found(&2) && book.found(&3) && book.found(&4));
+        assert!(!book.found(&1), "it is told of again");
+        book.completed(&4, 0, "", NODES, now);
+        book.adopt(1, A, "h".into(), now);
+        book.release(2);
+        book.begin();
+        assert_eq!(book.unsaid().0, [2, 3]);
+        // A restarted ResourceManager tells of all that run.
+        assert!(!book.found(&1) && !book.found(&2));
+        assert!(!book.found(&5));
+        assert_eq!((book.unsaid().0, book.len()), (vec![2, 3, 5], 1));
+    }
+
+    #[test]
+    fn a_container_that_was_taken_over_is_no_sign_of_a_bad_node() {
+        let now = Instant::now();
+        let mut book: Book<u32> = Book::new();
+        for index in 0..9 {
+            book.adopt(index, Attempt { index, number: 1 }, "h".into(), now);
+        }
+        for id in 0..9 {
+            book.completed(&id, 1, "", NODES, now);
+        }
+        assert!(all(&mut book).iter().all(|action| matches!(action, Do::Gone(..))));
+        // One that this application master starts is.
+        for index in 0..3 {
+            let attempt = Attempt { index, number: 2 };
+            book.start(attempt, want());
+            book.given(10 + index, Some(attempt), "h".into());
+            book.launched(&(10 + index), Ok(()), NODES, now);
+            book.completed(&(10 + index), 1, "", NODES, now);
+        }
+        assert!(all(&mut book).contains(&Do::LeftOut("h".into())));
     }
 }

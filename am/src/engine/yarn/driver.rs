@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::asks::attempt_of;
 use super::book::{Book, Do};
-use super::master::{Beat, Heard, Master, Nodes, Said};
+use super::master::{Beat, Heard, Kept, Master, Nodes, Said};
 use super::{Agents, Order, Wants};
 use crate::engine::News;
 
@@ -34,6 +34,8 @@ pub(super) struct Driver {
     book: Book<ContainerId>,
     /// Those given and not gone.
     containers: HashMap<ContainerId, Container>,
+    /// Those of earlier application masters that were told of after the registration.
+    found: Vec<Kept>,
     begun: Option<(Wants, Arc<Agents>)>,
     orders: mpsc::UnboundedReceiver<Order>,
     news: mpsc::UnboundedSender<News>,
@@ -62,6 +64,7 @@ impl Driver {
             master: Some(master),
             book: Book::new(),
             containers: HashMap::new(),
+            found: Vec::new(),
             begun: None,
             orders,
             news,
@@ -73,6 +76,14 @@ impl Driver {
             without: None,
             told: (0, 0, None),
         }
+    }
+
+    /// Containers of earlier application masters that others know of, too.
+    pub(super) fn knowing(mut self, kept: &[Kept]) -> Self {
+        for kept in kept {
+            self.book.found(&kept.container.id);
+        }
+        self
     }
 
     /// Until the application is over, or nobody gives orders any more.
@@ -140,6 +151,8 @@ impl Driver {
                 self.begun = Some((*wants, Arc::new(*agents)));
                 self.book.begin();
             }
+            // Who does not wait for them any more has ended, and the job with it.
+            Order::Found(answer) => drop(answer.send(std::mem::take(&mut self.found))),
             Order::Launch(attempt, steps) => {
                 if let Some((wants, _)) = &self.begun {
                     self.book.start(attempt, wants.of(attempt.index, steps));
@@ -171,10 +184,14 @@ impl Driver {
         let now = Instant::now();
         self.silent.send_replace(matches!(heard, Heard::Silence));
         match heard {
-            Heard::Forgotten => self.book.forgotten(),
+            Heard::Forgotten(kept) => {
+                self.book.forgotten();
+                self.find(kept);
+            }
             Heard::Silence => {}
-            Heard::Refused(why) => self.book.refused(&why),
-            Heard::Answer { given, completed, said, notes } => {
+            Heard::Refused(why) => self.book.refused(&beat.asks, &why),
+            Heard::Answer { found, given, completed, said, notes } => {
+                self.find(found);
                 self.book.said(&beat.asks, &beat.released, &beat.left_out);
                 self.cluster = said;
                 if !given.is_empty() {
@@ -196,6 +213,14 @@ impl Driver {
             }
         }
         self.stand(now);
+    }
+
+    fn find(&mut self, found: Vec<Kept>) {
+        for kept in found {
+            if self.book.found(&kept.container.id) {
+                self.found.push(kept);
+            }
+        }
     }
 
     /// Tells how many containers are wanted and there, where that has changed.

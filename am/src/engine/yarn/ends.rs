@@ -1,21 +1,7 @@
 //! What YARN says about a container's end, for people: what it means, and what to do.
 
+use forebay_hadoop::yarn::ContainerExitStatus as Status;
 use forebay_scheduler::{ClusterEnd, End};
-
-/// `ContainerExitStatus` of YARN.
-mod status {
-    pub(super) const INVALID: i32 = -1000;
-    pub(super) const ABORTED: i32 = -100;
-    pub(super) const DISKS_FAILED: i32 = -101;
-    pub(super) const PREEMPTED: i32 = -102;
-    pub(super) const KILLED_EXCEEDED_VMEM: i32 = -103;
-    pub(super) const KILLED_EXCEEDED_PMEM: i32 = -104;
-    pub(super) const KILLED_BY_APPMASTER: i32 = -105;
-    pub(super) const KILLED_BY_RESOURCEMANAGER: i32 = -106;
-    pub(super) const KILLED_AFTER_APP_COMPLETION: i32 = -107;
-    pub(super) const KILLED_BY_CONTAINER_SCHEDULER: i32 = -108;
-    pub(super) const KILLED_FOR_EXCESS_LOGS: i32 = -109;
-}
 
 /// Longest piece of YARN's words that is passed on.
 const LONGEST: usize = 600;
@@ -26,45 +12,44 @@ pub(crate) fn end(exit: i32, diagnostics: &str) -> End {
     let cluster = |what, why: String| End::Cluster { what, why };
     let and = |hint: &str| if said.is_empty() { hint.to_owned() } else { format!("{said}; {hint}") };
     // Processes that end by themselves when the NodeManager asks them to hide its reason behind their own status.
-    let exit = match exit {
-        0.. if diagnostics.contains("beyond the 'PHYSICAL' memory limit") => status::KILLED_EXCEEDED_PMEM,
-        0.. if diagnostics.contains("beyond the 'VIRTUAL' memory limit") => status::KILLED_EXCEEDED_VMEM,
-        exit => exit,
+    let status = match exit {
+        0.. if diagnostics.contains("beyond the 'PHYSICAL' memory limit") => Status::KILLED_EXCEEDED_PMEM,
+        0.. if diagnostics.contains("beyond the 'VIRTUAL' memory limit") => Status::KILLED_EXCEEDED_VMEM,
+        exit => Status(exit),
     };
-    match exit {
-        status::INVALID => cluster(ClusterEnd::NotStarted, said),
-        status::ABORTED if diagnostics.contains("*lost* node") => cluster(ClusterEnd::NodeLost, said),
-        status::ABORTED if diagnostics.contains("expired since it was unused") => {
+    match status {
+        Status::INVALID => cluster(ClusterEnd::NotStarted, said),
+        Status::ABORTED if diagnostics.contains("*lost* node") => cluster(ClusterEnd::NodeLost, said),
+        Status::ABORTED if diagnostics.contains("expired since it was unused") => {
             cluster(ClusterEnd::NotStarted, and("it was not started in the time that YARN gives"))
         }
-        status::ABORTED | status::KILLED_BY_APPMASTER => cluster(ClusterEnd::Released, said),
-        status::DISKS_FAILED => cluster(ClusterEnd::DisksFailed, said),
-        status::PREEMPTED => cluster(ClusterEnd::Preempted, said),
-        status::KILLED_EXCEEDED_PMEM => {
+        Status::ABORTED | Status::KILLED_BY_APPMASTER => cluster(ClusterEnd::Released, said),
+        Status::DISKS_FAILED => cluster(ClusterEnd::DisksFailed, said),
+        Status::PREEMPTED => cluster(ClusterEnd::Preempted, said),
+        Status::KILLED_EXCEEDED_PMEM => {
             let hint = "give the workers more (--worker-memory) or let it grow (--grow-memory)";
             cluster(
                 ClusterEnd::OutOfMemory,
                 format!("{}: {hint}", usage(diagnostics, "physical").unwrap_or(said)),
             )
         }
-        status::KILLED_EXCEEDED_VMEM => {
+        Status::KILLED_EXCEEDED_VMEM => {
             let hint = "give the workers more (--worker-memory); who runs the cluster may switch this check off \
                         (yarn.nodemanager.vmem-check-enabled)";
             let used = usage(diagnostics, "virtual").unwrap_or(said);
             cluster(ClusterEnd::OutOfVirtualMemory, format!("{used}: {hint}"))
         }
-        status::KILLED_BY_RESOURCEMANAGER | status::KILLED_AFTER_APP_COMPLETION => {
+        Status::KILLED_BY_RESOURCEMANAGER | Status::KILLED_AFTER_APP_COMPLETION => {
             cluster(ClusterEnd::KilledByResourceManager, said)
         }
-        status::KILLED_BY_CONTAINER_SCHEDULER => {
+        Status::KILLED_BY_CONTAINER_SCHEDULER => {
             cluster(ClusterEnd::Preempted, and("its node had no room left for it"))
         }
-        status::KILLED_FOR_EXCESS_LOGS => {
+        Status::KILLED_FOR_EXCESS_LOGS => {
             cluster(ClusterEnd::Other(exit), and("it wrote more logs than the cluster allows"))
         }
-        // A shell's way to tell of a signal.
-        129..=192 => End::Signal(exit - 128),
-        0.. => End::Exit(exit),
+        _ if let Some(signal) = status.signal() => End::Signal(signal),
+        Status(0..) => End::Exit(exit),
         _ => cluster(ClusterEnd::Other(exit), said),
     }
 }

@@ -5,18 +5,16 @@ use std::time::Duration;
 
 use forebay_hadoop::conf::Address;
 use forebay_hadoop::yarn::{
-    AM_RM_TOKEN, AllocateRequest, Allocation, ApplicationId, ApplicationMaster, ApplicationState, Ask,
-    Container, ContainerId, ContainerLaunchContext, ContainerStatus, FinalStatus, Finish, Heartbeat,
-    NmTokens, NodeManager, Place, Presence, Priority, Resource, ResourceManager,
+    self, AllocateRequest, Allocation, ApplicationId, ApplicationMaster, ApplicationState, Container,
+    ContainerId, ContainerLaunchContext, ContainerStatus, FinalStatus, Finish, Heartbeat, NmTokens,
+    NodeManager, Presence, Resource, ResourceManager,
 };
 use forebay_hadoop::{Configuration, Credentials};
 use forebay_scheduler::Attempt;
 
-use super::asks::{PRIORITY, Row, Unsent, Want, attempt_of};
+use super::asks::{Unsent, Want, attempt_of};
 use crate::AmError;
 
-/// YARN's name for GPUs.
-const GPU: &str = "yarn.io/gpu";
 /// How long a ResourceManager may take to answer one heartbeat, or to be found; then it is tried anew.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 /// How long a node may take to answer.
@@ -33,6 +31,8 @@ pub(crate) struct Master {
     queue: String,
     /// The ResourceManager does not answer.
     is_away: bool,
+    /// It was restarted, and is to be told again where this application master is.
+    must_register: bool,
 }
 
 /// What is learned at registration.
@@ -65,13 +65,15 @@ pub(super) struct Beat {
 /// What it brings.
 #[derive(Debug)]
 pub(super) enum Heard {
-    /// The ResourceManager was restarted: it is to be told everything again.
-    Forgotten,
+    /// The ResourceManager was restarted: it is to be told everything again. With containers that it knows of.
+    Forgotten(Vec<Kept>),
     /// Nobody answers. What was said is said again.
     Silence,
     /// What was asked for is refused, and with it the whole heartbeat.
     Refused(String),
     Answer {
+        /// Containers of earlier attempts whose nodes have come back.
+        found: Vec<Kept>,
         given: Vec<Container>,
         completed: Vec<ContainerStatus>,
         said: Said,
@@ -101,7 +103,7 @@ impl Master {
             ApplicationMaster::connect_with(conf, token.ok_or_else(missing)?)?.with_deadline(HEARTBEAT);
         let presence = Presence { host: host.to_owned(), rpc_port: Some(port), tracking_url };
         let nodes = Nodes { conf: Arc::new(conf.clone()), tokens: Arc::default() };
-        Ok(Self { manager, presence, nodes, queue: String::new(), is_away: false })
+        Ok(Self { manager, presence, nodes, queue: String::new(), is_away: false, must_register: false })
     }
 
     pub(super) fn nodes(&self) -> Nodes {
@@ -112,48 +114,73 @@ impl Master {
         let registration = self.manager.register(&self.presence).await?;
         self.nodes.learn(registration.nm_tokens);
         self.queue.clone_from(&registration.queue);
-        let kept = registration.previous_containers.into_iter().map(|container| Kept {
-            attempt: container.allocation_request_id.and_then(attempt_of),
-            container,
-        });
         Ok(Registration {
             queue: registration.queue,
             most_mib: registration.maximum_capability.memory_mib,
-            kept: kept.collect(),
+            kept: self.kept(registration.previous_containers),
         })
+    }
+
+    /// The containers, and what they were asked for.
+    fn kept(&self, containers: Vec<Container>) -> Vec<Kept> {
+        let kept = containers.into_iter().map(|container| Kept {
+            attempt: container.allocation_request_id.and_then(attempt_of),
+            container,
+        });
+        // This attempt's own that it has not asked for is the one that this process is in.
+        let own = self.manager.attempt();
+        kept.filter(|kept| kept.attempt.is_some() || Some(kept.container.id.attempt()) != own).collect()
+    }
+
+    /// Registers until it is known that the ResourceManager has heard of it.
+    async fn register_again(&mut self) -> Result<Heard, AmError> {
+        let kept = match self.register().await {
+            Ok(registration) => registration.kept,
+            // It has heard of it before, and its answer was lost.
+            Err(AmError::Yarn(error)) if error.is_already_registered() => Vec::new(),
+            Err(AmError::Yarn(error)) if error.is_unanswered() => return Ok(self.silence(&error)),
+            Err(error) => return Err(error),
+        };
+        (self.is_away, self.must_register) = (false, false);
+        Ok(Heard::Forgotten(kept))
+    }
+
+    fn silence(&mut self, error: &yarn::Error) -> Heard {
+        if !std::mem::replace(&mut self.is_away, true) {
+            tracing::warn!("the ResourceManager does not answer; the job goes on: {error}");
+        }
+        Heard::Silence
     }
 
     /// One heartbeat. An error: this application master is none any more.
     pub(super) async fn beat(&mut self, beat: &Beat) -> Result<Heard, AmError> {
+        if self.must_register {
+            return self.register_again().await;
+        }
         let request = AllocateRequest {
-            asks: beat.asks.rows.iter().map(ask).collect(),
+            asks: beat.asks.rows.clone(),
             releases: beat.released.clone(),
             blacklist: beat.left_out.clone(),
             progress: beat.progress,
             ..AllocateRequest::default()
         };
-        let heard = self.manager.allocate(&request).await;
-        let was_away = std::mem::replace(&mut self.is_away, false);
+        let heard = match self.manager.allocate(&request).await {
+            Err(error) if error.is_unanswered() => return Ok(self.silence(&error)),
+            heard => heard,
+        };
+        self.is_away = false;
         match heard {
             Ok(Heartbeat::Answer(allocation)) => Ok(self.answer(*allocation)),
             Ok(Heartbeat::Resync) => {
                 tracing::warn!("the ResourceManager was restarted, or another has taken over");
-                // Containers of earlier attempts are known by now.
-                match self.register().await {
-                    Ok(_) => Ok(Heard::Forgotten),
-                    Err(AmError::Yarn(error)) if error.is_unanswered() => Ok(Heard::Silence),
-                    Err(error) => Err(error),
-                }
+                self.must_register = true;
+                self.register_again().await
             }
             Ok(Heartbeat::Gone(why)) => Err(AmError::Left { why }),
-            Err(error) if error.is_unanswered() => {
-                self.is_away = true;
-                if !was_away {
-                    tracing::warn!("the ResourceManager does not answer; the job goes on: {error}");
-                }
-                Ok(Heard::Silence)
+            Err(error) if error.is_invalid_resource_request() => {
+                tracing::warn!("the ResourceManager refuses what it is asked for: {error}");
+                Ok(Heard::Refused(error.to_string()))
             }
-            Err(error) if error.is_invalid_resource_request() => Ok(Heard::Refused(error.to_string())),
             Err(error) => Err(error.into()),
         }
     }
@@ -169,6 +196,7 @@ impl Master {
         }
         let nodes = usize::try_from(allocation.cluster_nodes).unwrap_or(usize::MAX);
         Heard::Answer {
+            found: self.kept(allocation.previous_containers),
             given: allocation.containers,
             completed: allocation.completed,
             said: Said { nodes, headroom: allocation.headroom, queue: self.queue.clone() },
@@ -195,7 +223,7 @@ impl Said {
             largest = largest.filter(|other| other.size.memory_mib >= want.size.memory_mib).or(Some(want));
         }
         let Some(want) = largest else { return String::new() };
-        let size = resource(&want.size);
+        let size = &want.size;
         let label = want.label.as_ref().map_or(String::new(), |label| format!(" with label {label}"));
         let queue = &self.queue;
         let containers = if count == 1 { "container" } else { "containers" };
@@ -205,25 +233,6 @@ impl Said {
         } else {
             format!("{wanted}, where there is room for {} only: others use the rest", self.headroom)
         }
-    }
-}
-
-fn resource(size: &super::asks::Size) -> Resource {
-    let resource = Resource::new(size.memory_mib, size.cores);
-    if size.gpus == 0 { resource } else { resource.with(GPU, size.gpus.into()) }
-}
-
-fn ask(row: &Row) -> Ask {
-    let place = match &row.place {
-        super::asks::Where::Any => Place::Any,
-        super::asks::Where::Host(host) => Place::Host(host.clone()),
-        super::asks::Where::Rack(rack) => Place::Rack(rack.clone()),
-    };
-    Ask {
-        allocation_request_id: Some(row.id),
-        place,
-        node_label: row.label.clone(),
-        ..Ask::any(Priority(PRIORITY), resource(&row.size), row.count)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use forebay_hadoop::yarn::Resource;
 use forebay_job::Job;
 
-use super::asks::{Size, Want};
+use super::asks::Want;
 use crate::JobPlan;
 
 /// Memory that each container gets beside what its worker is given: for the agent and its feed, in MiB.
@@ -12,6 +13,8 @@ pub const FEED_MIB: u64 = 128;
 /// What a worker gets of which nothing is said, in MiB.
 pub const USUAL_WORKER_MIB: u64 = 1024;
 
+/// YARN's name for GPUs.
+const GPU: &str = "yarn.io/gpu";
 /// So many hosts are named for a container: more would say nothing.
 const MOST_HOSTS: usize = 16;
 /// With --grow-memory, a worker gets half as much again after each time that it was killed for its memory.
@@ -63,7 +66,8 @@ impl Wants {
             hosts.rotate_left(index as usize % self.hosts.len());
         }
         let racks: BTreeSet<_> = hosts.iter().filter_map(|host| self.racks.get(host)).cloned().collect();
-        let size = Size { memory_mib: self.memory_mib(memory_steps), cores: self.cores, gpus: self.gpus };
+        let size = Resource::new(self.memory_mib(memory_steps), self.cores);
+        let size = if self.gpus == 0 { size } else { size.with(GPU, self.gpus.into()) };
         Want { size, hosts, racks: racks.into_iter().collect(), label: self.label.clone() }
     }
 
