@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_feeder::{Hdfs, LeaseQueue};
-use forebay_job::{InputMode, Job};
+use forebay_job::{InputMode, Job, OnRestart};
 use forebay_protocol::{Bootstrap, v1};
 use forebay_store::Clusters;
 use tokio::runtime::Handle;
@@ -157,6 +157,9 @@ impl Attempt {
         let mut env = environment::variables(&self.bootstrap, job, reply, folder);
         env.extend(environment::list(job, &reply.files, folder.work()).map_err(local)?);
         if job.input_mode == InputMode::Stream {
+            if job.on_restart == OnRestart::ReplayAll {
+                self.standing.packs();
+            }
             self.queue = Some(Arc::new(LeaseQueue::new(Hdfs::new(job.hdfs_timeout)).map_err(local)?));
         } else {
             self.standing.stream.handed_over(reply.files.iter().map(|file| file.unit));

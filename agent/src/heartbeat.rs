@@ -33,6 +33,7 @@ pub(crate) async fn beat(am: Am, every: Duration, standing: Standing) {
         match reply.await {
             Ok(v1::HeartbeatReply { stop: None }) => {
                 answered += begins.into_inner();
+                standing.heard(answered);
                 standing.told.noted(notes.into_inner());
             }
             Ok(v1::HeartbeatReply { stop: Some(stop) }) => am.over.set(Cause::Told(stop.reason)),

@@ -1,10 +1,10 @@
 //! How an attempt stands, for all of the agent to see: what it was granted, how far it has fed that, what its worker told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use forebay_protocol::v1;
 use forebay_protocol::v1::lease_reply::Reply;
+use forebay_protocol::{Units, v1};
 
 use crate::stream::Stream;
 use crate::told::Told;
@@ -23,10 +23,14 @@ pub(crate) struct Standing {
 #[derive(Debug, Default)]
 struct State {
     registered: bool,
-    /// All units granted, in order.
-    units: Vec<u64>,
-    /// What is to be left out, by place among the units. Few have something.
-    skips: BTreeMap<usize, v1::Skip>,
+    /// Whether what has left the pipe need not be told from its neighbours any more.
+    packs: bool,
+    /// The first units granted, as far as they have left the pipe for good and an AM knows where they began.
+    fed: Units,
+    /// All others, in order.
+    units: VecDeque<u64>,
+    /// What is to be left out, by place among all of them. Few have something, and none where units are packed away.
+    skips: BTreeMap<u64, v1::Skip>,
     exited: Option<i32>,
     worker_is_gone: bool,
 }
@@ -46,9 +50,27 @@ impl Standing {
 
     /// A question for up to `max` splits more.
     pub(crate) fn wants(&self, attempt: v1::Attempt, max: u32) -> v1::LeaseRequest {
-        let have = self.state().units.len();
-        let ahead = have.saturating_sub(self.stream.begun());
-        v1::LeaseRequest { attempt: Some(attempt), max, have: have as u64, ahead: ahead as u64 }
+        let have = self.state().granted();
+        let ahead = have.saturating_sub(self.stream.begun() as u64);
+        v1::LeaseRequest { attempt: Some(attempt), max, have, ahead }
+    }
+
+    /// The feed is a stream that would be fed anew from its beginning: of what has left the pipe no more than the units matter.
+    pub(crate) fn packs(&self) {
+        self.state().packs = true;
+    }
+
+    /// An AM has heard of so many begins.
+    pub(crate) fn heard(&self, begins: usize) {
+        let mut state = self.state();
+        if !state.packs {
+            return;
+        }
+        for unit in self.stream.let_go(begins) {
+            // Units begin in the order in which they were granted.
+            state.units.pop_front();
+            state.fed.push(unit);
+        }
     }
 
     /// What an answer grants.
@@ -56,8 +78,8 @@ impl Standing {
         let Some(Reply::Leases(leases)) = &reply.reply else { return };
         let mut state = self.state();
         for split in &leases.splits {
-            let place = state.units.len();
-            state.units.push(split.unit);
+            let place = state.granted();
+            state.units.push_back(split.unit);
             if let Some(skip) = split.skip {
                 state.skips.insert(place, skip);
             }
@@ -95,12 +117,13 @@ impl Standing {
     pub(crate) fn rejoin(&self, attempt: v1::Attempt, pid: u32, host: String) -> v1::RejoinRequest {
         let progress = v1::Progress { notes: Vec::new(), ..self.progress() };
         let state = self.state();
-        let held = |(place, &unit)| v1::Held { unit, skip: state.skips.get(&place).copied() };
+        let held = |(place, &unit): (u64, &u64)| v1::Held { unit, skip: state.skips.get(&place).copied() };
         v1::RejoinRequest {
             attempt: Some(attempt),
             pid,
             host,
-            held: state.units.iter().enumerate().map(held).collect(),
+            fed: state.fed.as_bytes().to_vec(),
+            held: (state.fed.len()..).zip(&state.units).map(held).collect(),
             position: Some(self.position(0)),
             progress: Some(progress),
             exited: state.exited,
@@ -109,5 +132,12 @@ impl Standing {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Units granted so far.
+    fn granted(&self) -> u64 {
+        self.fed.len() + self.units.len() as u64
     }
 }

@@ -4,7 +4,7 @@ mod support;
 
 use std::fs;
 
-use forebay_protocol::v1;
+use forebay_protocol::{Units, v1};
 use support::container::{Yarn, len};
 use support::{Played, text, wait_until, wait_until_gone};
 
@@ -74,6 +74,43 @@ fn splits_whose_grant_was_not_heard_of_are_asked_for_again() {
     assert!(!script.rejoins.is_empty());
     assert!(script.rejoins.iter().all(|(attempt, rejoin)| (*attempt, rejoin.held.len()) == (1, 0)));
     assert!(script.asks[..4].iter().all(|ask| (ask.have, ask.ahead) == (0, 0)), "{:?}", script.asks);
+}
+
+#[test]
+fn what_left_the_pipe_long_ago_takes_little_room() {
+    let am = Played::sh("cat", "");
+    let content = text(100_000);
+    am.script().splits = am.splits("data", &content, 20, 0).into();
+    am.script().holds_end = true;
+    let yarn = Yarn::new(&am);
+    let first = yarn.master(1);
+    let agent = yarn.start(0, 1, &first.address);
+    am.wait_for("all to be fed", |script| {
+        script.splits.is_empty() && script.position.consumed == content.len() as u64
+    });
+    let beats = am.script().beats[&1];
+    am.wait_for("what is known of that to be let go of", |script| script.beats[&1] > beats + 2);
+    first.kill();
+    let second = yarn.master(2);
+    yarn.publish(2, &second.address);
+    am.wait_for("the agent to come back", |script| !script.rejoins.is_empty());
+    am.script().holds_end = false;
+    assert_eq!(agent.status(), Some(0));
+    assert!(fs::read(yarn.log(0, 1, "stdout")).unwrap() == content, "bytes are missing or doubled");
+    let script = am.script();
+    let rejoin = &script.rejoins[0].1;
+    let fed = Units::read(&rejoin.fed).unwrap();
+    assert!(fed.len() > 3000 && rejoin.fed.len() < 2 * fed.len(), "{} in {}", fed.len(), rejoin.fed.len());
+    let held = rejoin.held.iter().map(|held| held.unit);
+    let granted: Vec<_> = script.granted.iter().map(|&(_, unit)| unit).collect();
+    assert_eq!(fed.iter().copied().chain(held).collect::<Vec<_>>(), granted);
+    let position = rejoin.position.clone().unwrap();
+    let begun: Vec<_> = position.begins.iter().map(|begin| begin.unit).collect();
+    assert_eq!(begun, granted[fed.len()..]);
+    assert!(
+        script.begins.iter().map(|begin| begin.unit).eq(granted.iter().copied()),
+        "each was told of once"
+    );
 }
 
 #[test]

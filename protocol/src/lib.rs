@@ -11,6 +11,7 @@ mod identity;
 mod secrets;
 mod tls;
 mod token;
+mod units;
 
 pub use acceptor::{Acceptor, Caller, Peer, Role, Secure};
 pub use address::AmAddress;
@@ -20,6 +21,7 @@ pub use identity::Identity;
 pub use secrets::{AmSecrets, ClientSecrets, JobSecrets, SecretsError};
 pub use tls::TlsError;
 pub use token::Token;
+pub use units::Units;
 
 /// The logs of an attempt, by name.
 pub const LOGS: [&str; 3] = ["stdout", "stderr", "agent.log"];

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use forebay_agent::AttemptFolder;
 use forebay_protocol::v1::application_master_server::{ApplicationMaster, ApplicationMasterServer};
-use forebay_protocol::{Bootstrap, ChannelEnd, Token, v1};
+use forebay_protocol::{Bootstrap, ChannelEnd, Token, Units, v1};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::net::UnixListener;
@@ -259,7 +259,8 @@ impl ApplicationMaster for Service {
     async fn rejoin(&self, request: Request<v1::RejoinRequest>) -> Result<Response<v1::RejoinReply>, Status> {
         let mut script = self.hear(&request)?;
         let request = request.into_inner();
-        script.holds(self.attempt, request.attempt.unwrap().index, request.held.len());
+        let held = Units::read(&request.fed).unwrap().len() + request.held.len();
+        script.holds(self.attempt, request.attempt.unwrap().index, held);
         let reply = match stop(&script) {
             Some(stop) => v1::rejoin_reply::Reply::Stop(stop),
             None if request.exited == Some(0) => v1::rejoin_reply::Reply::Stage(v1::Stage {}),

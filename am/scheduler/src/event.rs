@@ -19,9 +19,11 @@ pub enum Event {
     Rejoined {
         /// Whose.
         attempt: Attempt,
-        /// All that it was granted and has not given back, in order, also what was fed.
+        /// The units that it was granted first and that have left the pipe for good; none with [`crate::OnRestart::FromAck`].
+        fed: Vec<u64>,
+        /// All else that it was granted and has not given back, in order.
         held: Vec<Granted>,
-        /// How far it has come, with all its begins.
+        /// How far it has come, with all begins of what it holds besides `fed`.
         position: Position,
         /// Its worker's shell status, if it has ended.
         exited: Option<i32>,

@@ -125,6 +125,11 @@ impl Held {
         }
     }
 
+    /// The first `n` open units have left the pipe.
+    pub(crate) fn pack_first(&mut self, n: usize) {
+        self.open.drain(..n.min(self.open.len())).for_each(|entry| self.fed.push(entry.unit));
+    }
+
     /// How many units have left the pipe.
     pub(crate) fn fed(&self) -> u64 {
         self.fed.len() + self.read_to().fed as u64

@@ -19,6 +19,7 @@ use crate::{
     Action, Attempt, Cause, Config, ConfigError, Event, Input, Ledger, LedgerRecord, Orders, Position, Story,
     UnitName, VERSION, Verdict, balance,
 };
+use rejoin::Hold;
 use worker::{State, Worker};
 
 /// How far the job is.
@@ -118,8 +119,8 @@ impl Scheduler {
             Event::Start => self.start(now, &mut out),
             Event::Launched(attempt) => self.launched(now, attempt),
             Event::Shortage { why } => self.shortage = Some(why),
-            Event::Rejoined { attempt, held, position, exited } => {
-                self.rejoined(now, attempt, &held, &position, exited, &mut out);
+            Event::Rejoined { attempt, fed, held, position, exited } => {
+                self.rejoined(now, attempt, Hold { fed: &fed, held: &held }, &position, exited, &mut out);
             }
             Event::Registered(attempt) => self.registered(now, attempt, &mut out),
             Event::Heartbeat(attempt, position) => self.heartbeat(now, attempt, &position, &mut out),

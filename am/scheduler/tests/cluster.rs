@@ -278,7 +278,13 @@ fn a_grant_that_was_not_heard_of_is_granted_again() {
     // The agent asks, loses the answer and its connection, and tells the same application master what it holds.
     assert_eq!(job.ask_in_vain(B, 1, None), job.ask_in_vain(B, 1, None));
     let held = vec![Granted { unit: 3, skip: Skip::None }];
-    job.tell(Event::Rejoined { attempt: B, held, position: position(&[3], 10), exited: None });
+    job.tell(Event::Rejoined {
+        attempt: B,
+        fed: Vec::new(),
+        held,
+        position: position(&[3], 10),
+        exited: None,
+    });
     assert_eq!((job.lease(B, 9), job.lease(B, 2)), (vec![5], vec![6, 7]));
     assert_eq!((job.lease(A, 9), job.ask(B, 9)), (vec![8], Lease::EndOfInput));
     job.done(A, complete(&[0, 1, 2, 4, 8]));

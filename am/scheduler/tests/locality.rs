@@ -371,9 +371,12 @@ impl Cluster {
             if self.random.below(100) == 0 {
                 self.lose(index, ClusterEnd::NodeLost);
             } else if let Some(agent) = self.agents.get(&index) {
-                let (attempt, held, position) = (agent.attempt, agent.granted.clone(), agent.position(0));
+                // Half of what was fed need not be told from its neighbours.
+                let (attempt, (fed, held)) = (agent.attempt, agent.granted.split_at(agent.fed / 2));
+                let (position, held) = (agent.position(fed.len()), held.to_vec());
+                let fed = fed.iter().map(|granted| granted.unit).collect();
                 let exited = agent.over.then_some(0);
-                self.tell(Event::Rejoined { attempt, held, position, exited });
+                self.tell(Event::Rejoined { attempt, fed, held, position, exited });
             }
         }
     }

@@ -51,7 +51,7 @@ fn whole(units: &[u64]) -> Vec<Granted> {
 }
 
 fn rejoin(job: &mut Job, whose: Attempt, units: &[u64], position: Position, exited: Option<i32>) {
-    job.tell(Event::Rejoined { attempt: whose, held: whole(units), position, exited });
+    job.tell(Event::Rejoined { attempt: whose, fed: Vec::new(), held: whole(units), position, exited });
 }
 
 fn lost(job: &mut Job, whose: Attempt) {
@@ -305,7 +305,13 @@ fn a_part_that_is_due_is_the_part_that_is_held() {
         (begun.replaced(), granted)
     };
     let (mut job, held) = begun();
-    job.tell(Event::Rejoined { attempt: A2, held, position: Position::default(), exited: None });
+    job.tell(Event::Rejoined {
+        attempt: A2,
+        fed: Vec::new(),
+        held,
+        position: Position::default(),
+        exited: None,
+    });
     assert_eq!(job.scheduler.orders(A2), Orders::GoOn);
     let (mut job, _) = begun();
     rejoin(&mut job, A2, &[0], Position::default(), None);
@@ -475,4 +481,36 @@ fn what_was_read_before_an_early_end_is_kept_under_another_master() {
     job.tell(Event::Staged { attempt: A });
     let partly = Some(forebay_scheduler::Partly { unit: 1, byte: 5 });
     assert_eq!(job.records()[0], LedgerRecord::Done { attempt: A, units: vec![0..2], partly });
+}
+
+#[test]
+fn what_left_the_pipe_long_ago_is_named_alone() {
+    let back = |fed: &[u64]| {
+        let mut begun = Begun::new(config(2, 6));
+        assert_eq!((begun.job.lease(A, 4), begun.job.lease(B, 1)), (vec![0, 1, 2, 3], vec![4]));
+        let mut job = begun.replaced();
+        rejoin(&mut job, B, &[4], position(&[4], 1), None);
+        let position = Position { begins: begins(&[0, 1, 2]).split_off(2), ..position(&[0, 1, 2], 25) };
+        let (fed, held) = (fed.to_vec(), whole(&[2, 3]));
+        job.tell(Event::Rejoined { attempt: A, fed, held, position, exited: None });
+        job
+    };
+    let mut job = back(&[0, 1]);
+    assert_eq!(job.told(), ["worker 0 (attempt 1) is back and holds 4 splits"]);
+    let view = job.scheduler.view();
+    assert_eq!((view.workers[0].fed, view.workers[0].leased), (2, 2));
+    assert_eq!(job.lease(A, 9), [5]);
+    let rest = Position { begins: begins(&[0, 1, 2, 3, 5]).split_off(2), ..complete(&[0, 1, 2, 3, 5]) };
+    job.done(A, rest);
+    let done = LedgerRecord::Done { attempt: A, units: vec![0..4, 5..6], partly: None };
+    assert!(job.records().contains(&done), "{:?}", job.records());
+    // Dead, it has been fed all of it.
+    let mut job = back(&[0, 1]);
+    job.killed(A, None);
+    assert_eq!(job.records()[0], returned(A, vec![0..3]));
+    // Nobody holds what another holds, or the same twice.
+    for lie in [&[4][..], &[0, 0], &[2], &[6]] {
+        let job = back(lie);
+        assert!(matches!(job.scheduler.orders(A), Orders::Stop(_)), "{lie:?}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use forebay_protocol::v1;
+use forebay_protocol::{Units, v1};
 use forebay_scheduler::{Ask, Attempt, Event, Lease, Orders, Position};
 use tokio::time::Instant;
 use tonic::Status;
@@ -270,6 +270,9 @@ impl Dispatcher {
             Ok(attempt) => attempt,
             Err(status) => return Ok(Err(status)),
         };
+        let Some(fed) = Units::read(&request.fed) else {
+            return Ok(Err(Status::invalid_argument("the list of what was fed is damaged")));
+        };
         let held: Vec<_> = request.held.into_iter().map(convert::held).collect();
         let now = self.clock.now();
         let by_file = self.plan.is_by_file();
@@ -282,7 +285,7 @@ impl Dispatcher {
         self.seen.says_at(attempt, &request.host);
         self.progress(attempt, request.progress);
         let position = request.position.map(convert::position).unwrap_or_default();
-        self.handle(Event::Rejoined { attempt, held, position, exited: request.exited })?;
+        self.handle(Event::Rejoined { attempt, fed, held, position, exited: request.exited })?;
         let reply = match self.scheduler.orders(attempt) {
             Orders::GoOn | Orders::WaitForOthers => Reply::GoOn(v1::GoOn {}),
             Orders::Stage => Reply::Stage(v1::Stage {}),

@@ -3,7 +3,7 @@
 use super::Ledger;
 use crate::held::Held;
 use crate::intervals::Intervals;
-use crate::{Attempt, Granted, OnRestart, Position};
+use crate::{Attempt, Granted, OnRestart, Position, Skip};
 
 /// What an agent says of what it holds cannot be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,19 +19,22 @@ pub(crate) enum Contradiction {
 }
 
 impl Ledger {
-    /// An attempt says that it was granted `held` and has not given it back. Units in `own` were done by its acknowledgements
-    /// before and are passed over. A worker that `ended_well` keeps what it has read; what else it was granted may be
+    /// An attempt says that it was granted `fed`, which has left the pipe for good, and then `held`, and has not given any back. Units in
+    /// `own` were done by its acknowledgements before and are passed over. A worker that `ended_well` keeps what it has read; what else it was granted may be
     /// another's by now. Nothing changes if what is said cannot be.
     pub(crate) fn rejoin(
         &mut self,
         attempt: Attempt,
+        fed: &[u64],
         held: &[Granted],
         position: &Position,
         own: &Intervals,
         ended_well: bool,
     ) -> Result<(), Contradiction> {
         let mut said = Held::default();
-        for &granted in held {
+        let (packed, open) = if Held::packs(self.on_restart) { (fed, &[][..]) } else { (&[][..], fed) };
+        let whole = |&unit| Granted { unit, skip: Skip::None };
+        for granted in open.iter().map(whole).chain(held.iter().copied()) {
             said.grant(granted);
         }
         said.merge(position, ended_well);
@@ -40,8 +43,9 @@ impl Ledger {
         let keep = if gave_back { said.kept().0 } else { said.open.len() };
         let mut units = Vec::with_capacity(keep);
         let mut named = Intervals::default();
-        for entry in said.open.iter().take(keep) {
-            let unit = entry.unit;
+        let packed = packed.iter().map(whole);
+        let open = said.open.iter().take(keep).map(|entry| Granted { unit: entry.unit, skip: entry.skip });
+        for Granted { unit, skip } in packed.clone().chain(open) {
             if unit >= self.total {
                 return Err(Contradiction::Unknown(unit));
             }
@@ -51,14 +55,19 @@ impl Ledger {
             if !self.waiting.contains(unit) || named.contains(unit) {
                 return Err(Contradiction::NotFree(unit));
             }
-            if self.skips.get(&unit).copied().unwrap_or_default() != entry.skip {
+            if self.skips.get(&unit).copied().unwrap_or_default() != skip {
                 return Err(Contradiction::Skip(unit));
             }
             named.insert(unit);
             units.push(unit);
         }
         self.held.remove(&attempt);
+        // With `replay-all`, nothing was acknowledged before: what is packed is the first of what is taken.
+        let fed = packed.len();
         self.take(attempt, &units);
+        if let Some(held) = self.held.get_mut(&attempt) {
+            held.pack_first(fed);
+        }
         Ok(())
     }
 
@@ -66,13 +75,14 @@ impl Ledger {
     pub(crate) fn rejoin_dealt(
         &mut self,
         attempt: Attempt,
+        fed: &[u64],
         held: &[Granted],
         dealt: &[u64],
     ) -> Result<(), Contradiction> {
-        let named: Intervals = held.iter().map(|granted| granted.unit).collect();
+        let named: Intervals = fed.iter().copied().chain(held.iter().map(|granted| granted.unit)).collect();
         if !named.iter().eq(dealt.iter().copied()) {
             return Err(Contradiction::NotDealt);
         }
-        self.rejoin(attempt, held, &Position::default(), &Intervals::default(), false)
+        self.rejoin(attempt, fed, held, &Position::default(), &Intervals::default(), false)
     }
 }

@@ -7,13 +7,22 @@ use super::worker::State;
 use crate::ledger::Contradiction;
 use crate::{Action, Attempt, Cause, Granted, Input, Position, Story};
 
+/// What an attempt says that it was granted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hold<'a> {
+    /// First, and fed for good.
+    pub(super) fed: &'a [u64],
+    /// Then.
+    pub(super) held: &'a [Granted],
+}
+
 impl Scheduler {
     /// An attempt has come back, and says what it holds.
     pub(super) fn rejoined(
         &mut self,
         now: Duration,
         attempt: Attempt,
-        held: &[Granted],
+        hold: Hold<'_>,
         position: &Position,
         exited: Option<i32>,
         out: &mut Vec<Action>,
@@ -21,7 +30,7 @@ impl Scheduler {
         let Some(place) = self.current(attempt) else { return };
         match self.workers[place].state {
             State::Rejoining { empty_handed: false, .. } => {
-                if let Err(contradiction) = self.take_back(place, held, position, exited == Some(0)) {
+                if let Err(contradiction) = self.take_back(place, hold, position, exited == Some(0)) {
                     return self.refuse(now, place, self.in_words(contradiction), true, out);
                 }
                 self.workers[place].state = State::Running { heard: now };
@@ -50,23 +59,24 @@ impl Scheduler {
     fn take_back(
         &mut self,
         place: usize,
-        held: &[Granted],
+        hold: Hold<'_>,
         position: &Position,
         ended_well: bool,
     ) -> Result<(), Contradiction> {
+        let Hold { fed, held } = hold;
         let attempt = self.workers[place].attempt();
         if let Input::Static { .. } = self.config.input {
             let dealt = self.shares.get(place).map_or(&[][..], Vec::as_slice);
-            self.ledger.rejoin_dealt(attempt, held, dealt)?;
+            self.ledger.rejoin_dealt(attempt, fed, held, dealt)?;
             self.workers[place].end_given = true;
             return Ok(());
         }
         let own = self.acked.remove(&attempt).unwrap_or_default();
-        let taken = self.ledger.rejoin(attempt, held, position, &own, ended_well);
+        let taken = self.ledger.rejoin(attempt, fed, held, position, &own, ended_well);
         let worker = &mut self.workers[place];
         worker.end_given = position.complete;
         // Also what of it is another's by now: the agent counts it.
-        (worker.granted, worker.granted_last) = (held.len() as u64, 0);
+        (worker.granted, worker.granted_last) = ((fed.len() + held.len()) as u64, 0);
         taken
     }
 

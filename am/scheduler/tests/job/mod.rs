@@ -67,8 +67,9 @@ impl Job {
 
     pub(crate) fn tell(&mut self, event: Event) {
         match &event {
-            Event::Rejoined { attempt, held, position, .. } => {
-                self.counts.insert(*attempt, (held.len() as u64, position.begins.len() as u64));
+            Event::Rejoined { attempt, fed, held, position, .. } => {
+                let (fed, begun) = (fed.len() as u64, position.begins.len() as u64);
+                self.counts.insert(*attempt, (fed + held.len() as u64, fed + begun));
             }
             Event::Heartbeat(attempt, position) => {
                 let begun = &mut self.counts.entry(*attempt).or_default().1;

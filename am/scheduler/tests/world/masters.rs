@@ -1,7 +1,8 @@
 //! Application masters that die, and what comes after them.
 
 use forebay_scheduler::{
-    Attempt, End, Event, Granted, LedgerRecord, Orders, ResumeError, Scheduler, Skip, Verdict, WorkerState,
+    Attempt, Begin, End, Event, Granted, LedgerRecord, OnRestart, Orders, ResumeError, Scheduler, Skip,
+    Verdict, WorkerState,
 };
 
 use super::agent::{Agent, Word, Worker};
@@ -112,11 +113,18 @@ impl World {
         if let Worker::Exited(status) = agent.worker {
             (agent.worker, agent.said) = (Worker::Gone, Some(Word::Exited(status)));
         }
-        let mut held = agent.grants.clone();
+        let mut position = agent.position();
+        // What has left the pipe need not be told from its neighbours, and some agents do not.
+        let packs = attempt.index.is_multiple_of(2) && self.config.on_restart == OnRestart::ReplayAll;
+        let is_fed = |next: &&Begin| packs && next.bytes <= agent.consumed;
+        let packed = position.begins.iter().skip(1).take_while(is_fed).count();
+        let fed: Vec<_> = position.begins.drain(..packed).map(|begin| begin.unit).collect();
+        let mut held = agent.grants[packed..].to_vec();
         held.extend(lie.map(|unit| Granted { unit, skip: Skip::None }));
-        let (said, alive, position) = (agent.said, agent.worker == Worker::Alive, agent.position());
+        let (said, alive) = (agent.said, agent.worker == Worker::Alive);
         let was_awaited = self.scheduler.orders(attempt) == Orders::Rejoin;
-        self.tell(Event::Rejoined { attempt, held: held.clone(), position: position.clone(), exited });
+        let rejoined = Event::Rejoined { attempt, fed, held, position: position.clone(), exited };
+        self.tell(rejoined.clone());
         if let Some(unit) = lie.filter(|_| was_awaited && alive) {
             let is_of_another = self.agents.values().any(|other| {
                 other.attempt != attempt
@@ -133,7 +141,7 @@ impl World {
         }
         // Told twice, it is no news.
         let view = self.scheduler.view();
-        self.tell(Event::Rejoined { attempt, held, position: position.clone(), exited });
+        self.tell(rejoined);
         assert_eq!(self.scheduler.view(), view);
         match said {
             Some(Word::Failed) => {
