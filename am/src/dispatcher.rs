@@ -2,6 +2,8 @@
 //! the other; the scheduler decides, and what it decides is carried out in order.
 
 mod calls;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
