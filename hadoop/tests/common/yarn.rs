@@ -16,7 +16,7 @@ use forebay_hadoop::{Configuration, Credentials, Token};
 use tokio::runtime::Runtime;
 
 /// The machine may be busy.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A YARN, and a runtime for its clients. What the fixtures do is done outside of that.
