@@ -59,7 +59,6 @@ fn dispatcher(room: &Path) -> Dispatcher {
         pending: 0,
         manner: Manner::local(),
         waiting: Vec::new(),
-        late: Vec::new(),
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use forebay_hadoop::conf::Address;
 use forebay_hadoop::yarn::{
-    self, AllocateRequest, Allocation, ApplicationId, ApplicationMaster, ApplicationState, Container,
-    ContainerId, ContainerLaunchContext, ContainerStatus, FinalStatus, Finish, Heartbeat, NmTokens,
-    NodeManager, Presence, Resource, ResourceManager,
+    self, AM_RM_TOKEN, AllocateRequest, Allocation, ApplicationId, ApplicationMaster, ApplicationState,
+    Container, ContainerId, ContainerLaunchContext, ContainerStatus, FinalStatus, Finish, Heartbeat,
+    NmTokens, NodeManager, Presence, Resource, ResourceManager,
 };
 use forebay_hadoop::{Configuration, Credentials};
 use forebay_scheduler::Attempt;
