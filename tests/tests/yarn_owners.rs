@@ -71,9 +71,9 @@ fn a_job_is_ended_also_while_hdfs_is_away() {
     me.input();
     let job = Submitted::new(&me, &["--output=out"], &["sh", "-c"], ": > $ROOM/ready; exec sleep 600");
     job.wait_for_files(&["ready"]);
-    me.cluster.hdfs().namenode().stop();
+    let silent = me.cluster.hdfs().namenode().stop();
     let killed = run(me.forebay(["kill", &job.id]));
-    me.cluster.hdfs().namenode().cont();
+    silent.cont();
     assert_eq!(code(&killed), 1, "{}", said(&killed));
     for words in ["is over, and what it has left could not be removed", &format!("'forebay kill {}'", job.id)]
     {
@@ -84,4 +84,5 @@ fn a_job_is_ended_also_while_hdfs_is_away() {
     let again = run(me.forebay(["kill", &job.id]));
     assert_eq!((code(&again), said(&again).contains("was over already")), (0, true), "{}", said(&again));
     assert!(me.stat(&me.forebay_folder(&format!("staging/{}", job.id))).is_none(), "staging stays");
+    assert!(me.stat("/user/away/out/_temporary").is_none(), "output of workers stays");
 }
