@@ -118,11 +118,11 @@ fn a_restarted_resource_manager_is_told_everything_anew_and_containers_go_on() {
     });
     // It registers again, is heard, and does not wait for the answer.
     let presence = Presence { host: "again".into(), ..Presence::default() };
-    cluster.yarn.resourcemanager().stop();
+    let silent = cluster.yarn.resourcemanager().stop();
     let dropped = cluster
         .run(async { tokio::time::timeout(Duration::from_millis(300), master.am.register(&presence)).await });
     assert!(dropped.is_err());
-    cluster.yarn.resourcemanager().cont();
+    silent.cont();
 
     cluster.run(async {
         until("the registration to be heard", async || {

@@ -247,12 +247,12 @@ fn heartbeats_that_nobody_answered_are_said_again() {
     // One of those that are said again is refused: none of them counts, and none is said later.
     let too_much = asks([Ask::any(Priority(4), Resource::new(4097, 1), 1)]);
     master.am = master.am.with_deadline(Duration::from_secs(2));
-    cluster.yarn.resourcemanager().stop();
+    let silent = cluster.yarn.resourcemanager().stop();
     for request in [&too_much, &ask(5)] {
         let error = cluster.run(master.am.allocate(request)).unwrap_err();
         assert!(error.is_unanswered(), "{error}");
     }
-    cluster.yarn.resourcemanager().cont();
+    silent.cont();
     master.am = master.am.with_deadline(common::yarn::PATIENCE);
     cluster.run(async {
         let error = master.am.allocate(&ask(6)).await.unwrap_err();

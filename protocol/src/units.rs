@@ -54,7 +54,9 @@ mod tests {
         let all = [7, 8, 9, 2, 2, 0, u64::MAX, 1 << 63, 5, u64::MAX - 1];
         let mut units = Units::default();
         assert!(units.is_empty());
-        all.iter().for_each(|&unit| units.push(unit));
+        for unit in all {
+            units.push(unit);
+        }
         assert_eq!((units.len(), Units::read(units.as_bytes()).as_deref()), (10, Some(&all[..])));
         assert_eq!(units.as_bytes()[..4], [14, 2, 2, 13], "a byte each where they are neighbours");
         let mut cut = units.as_bytes().to_vec();
