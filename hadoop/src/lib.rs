@@ -8,6 +8,7 @@
 //! - [`sasl`]: logins by delegation token, and the seam for other mechanisms;
 //! - [`credentials`]: token files;
 //! - [`namenode`]: block locations, file status, bad blocks, delegation tokens;
+//! - [`transfer`]: how requests to DataNodes begin and are answered;
 //! - [`yarn`]: applications, application masters, containers.
 
 pub mod conf;
@@ -15,6 +16,7 @@ pub mod credentials;
 pub mod ipc;
 pub mod namenode;
 pub mod sasl;
+pub mod transfer;
 pub mod yarn;
 
 pub use conf::{ConfError, Configuration};

@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use forebay_hadoop::transfer::BaseHeaderProto;
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
 
 use crate::OpenError;
@@ -43,7 +44,7 @@ pub(crate) fn descriptors(
         move |source| OpenError::Exchange { action, block: block.to_string(), path: path.to_owned(), source }
     };
     let request = wire::OpRequestShortCircuitAccessProto {
-        header: wire::BaseHeaderProto { block: block.into(), token: Some(token.into()) },
+        header: BaseHeaderProto::new(block, token),
         max_version: wire::BLOCK_FORMAT,
         slot_id: slot,
         supports_receipt_verification: Some(true),

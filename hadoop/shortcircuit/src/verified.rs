@@ -11,20 +11,16 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice, tee};
+use rustix::pipe::{SpliceFlags, splice};
 
 use crate::checksum::CHECKSUM_LEN;
 use crate::meta::{ChecksumType, HEADER_LEN, MetaHeader};
+use crate::pipes::{Pipes, retry};
 
-/// Pipe size asked for: what the kernel allows a user without privileges.
-const PIPE_SIZE: usize = 1 << 20;
-const PAGE: usize = 4096;
-/// Read at once to be checked: stays in the second-level cache between the copy and the check.
-const LOOK: usize = 64 << 10;
 /// Meta file bytes read at once: checksums of 8 MiB at 512 bytes per checksum.
 const SUMS: usize = 64 << 10;
 
@@ -118,13 +114,10 @@ fn read_exact(file: &File, name: &'static str, at: u64, out: &mut [u8]) -> Resul
     })
 }
 
-/// The two pipes, and room to look at what is in them. One per delivering thread.
+/// Two pipes, and the checksums of what goes through them. One per delivering thread.
 #[derive(Debug)]
 pub struct Verifier {
-    held: (OwnedFd, OwnedFd),
-    looked_at: (OwnedFd, OwnedFd),
-    capacity: usize,
-    look: Vec<u8>,
+    pipes: Pipes,
     sums: Sums,
     /// Bytes behind the last stretch that are still in the held pipe.
     surplus: usize,
@@ -144,42 +137,29 @@ struct Sums {
 impl Verifier {
     /// Makes the pipes. Where the kernel grants only small ones, stretches are shorter.
     pub fn new() -> io::Result<Self> {
-        let pipe = || -> io::Result<(OwnedFd, OwnedFd, usize)> {
-            let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-            let mut size = PIPE_SIZE;
-            while size > fcntl_getpipe_size(&write)? && fcntl_setpipe_size(&write, size).is_err() {
-                size /= 2;
-            }
-            let size = fcntl_getpipe_size(&write)?;
-            Ok((read, write, size))
-        };
-        let ((held_read, held_write, a), (look_read, look_write, b)) = (pipe()?, pipe()?);
-        // A stretch that begins and ends within pages takes a page more than its length.
-        let capacity = a.min(b).saturating_sub(2 * PAGE).max(PAGE);
-        Ok(Self {
-            held: (held_read, held_write),
-            looked_at: (look_read, look_write),
-            capacity,
-            look: vec![0; LOOK],
-            sums: Sums::default(),
-            surplus: 0,
-            ends: None,
-        })
+        Ok(Self { pipes: Pipes::new()?, sums: Sums::default(), surplus: 0, ends: None })
     }
 
     /// The longest stretch, in bytes.
     pub fn capacity(&self) -> usize {
-        self.capacity
+        self.pipes.capacity()
     }
 
     /// The kernel has refused pipes of the size asked for.
     pub fn is_small(&self) -> bool {
-        self.capacity < PIPE_SIZE - 2 * PAGE
+        self.pipes.is_small()
+    }
+
+    /// The pipes, for bytes that come from elsewhere than a file. They are empty, and are to be left so.
+    pub fn pipes(&mut self) -> Result<&mut Pipes, VerifyError> {
+        let surplus = std::mem::take(&mut self.surplus);
+        self.pipes.discard(surplus).map_err(pipe_failed)?;
+        Ok(&mut self.pipes)
     }
 
     /// Chunks of this length can be checked: at least one fits into the pipe.
     pub fn can_check(&self, chunk: usize) -> bool {
-        chunk <= self.capacity
+        chunk <= self.capacity()
     }
 
     /// Takes the next stretch of `[at, end)` of the block into the held pipe and verifies it. Gives its length;
@@ -195,26 +175,27 @@ impl Verifier {
         let check = verify && files.header.checksum != ChecksumType::Null;
         let chunk = if check { files.chunk() as u64 } else { 1 };
         let from = at - at % chunk;
-        let most = (self.capacity as u64 - self.capacity as u64 % chunk).max(chunk);
+        let most = (self.capacity() as u64 - self.capacity() as u64 % chunk).max(chunk);
         // Up to the end of the chunk in which `end` lies, but not beyond the block.
         let to = end.next_multiple_of(chunk).min(files.len).min(from + most);
-        let len = usize::try_from(to - from).unwrap_or(self.capacity);
+        let len = usize::try_from(to - from).unwrap_or(self.capacity());
         let surplus = std::mem::take(&mut self.surplus);
-        self.discard(surplus)?;
+        self.pipes.discard(surplus).map_err(pipe_failed)?;
         self.ends = None;
         if let Err(error) = self.hold_and_check(files, from, len, check.then_some(at..end.min(to))) {
-            self.empty();
+            self.surplus = 0;
+            self.pipes.empty();
             return Err(error);
         }
         // What was needed only for its checksum.
-        self.discard(usize::try_from(at - from).unwrap_or(0))?;
+        self.pipes.discard(usize::try_from(at - from).unwrap_or(0)).map_err(pipe_failed)?;
         self.surplus = usize::try_from(to.saturating_sub(end)).unwrap_or(0);
         Ok(usize::try_from(to.min(end) - at).unwrap_or(0))
     }
 
     /// The pipe that holds the verified stretch.
     pub fn held(&self) -> BorrowedFd<'_> {
-        self.held.0.as_fd()
+        self.pipes.held()
     }
 
     /// First and last byte of the held stretch; `None` if nothing was compared, and so nothing read.
@@ -236,8 +217,9 @@ impl Verifier {
     ) -> Result<(), VerifyError> {
         let (mut offset, mut left) = (from, len);
         while left > 0 {
+            let inlet = self.pipes.inlet();
             let moved =
-                retry(|| splice(files.block, Some(&mut offset), &self.held.1, None, left, SpliceFlags::MOVE));
+                retry(|| splice(files.block, Some(&mut offset), inlet, None, left, SpliceFlags::MOVE));
             match moved {
                 Ok(0) => return Err(VerifyError::Short { file: "block", end: offset }),
                 Ok(n) => left -= n,
@@ -255,25 +237,11 @@ impl Verifier {
         len: usize,
         wanted: &Range<u64>,
     ) -> Result<(), VerifyError> {
-        let mut shown = 0;
-        while shown < len {
-            // Both pipes have room for the whole stretch, and one `tee` sees all of it.
-            shown = retry(|| tee(&self.held.0, &self.looked_at.1, len, SpliceFlags::empty()))
-                .map_err(pipe_failed)?;
-            if shown < len {
-                return Err(pipe_failed(Errno::IO));
-            }
-        }
-        let per_look = (LOOK / files.chunk()).max(1) * files.chunk();
-        self.look.resize(per_look, 0);
+        self.pipes.show(len).map_err(pipe_failed)?;
+        let per_look = Pipes::per_look(files.chunk());
         let (mut at, end) = (from, from + len as u64);
         while at < end {
             let want = usize::try_from(end - at).map_or(per_look, |left| left.min(per_look));
-            let mut filled = 0;
-            while filled < want {
-                filled += retry(|| rustix::io::read(&self.looked_at.0, &mut self.look[filled..want]))
-                    .map_err(pipe_failed)?;
-            }
             self.sums.load(
                 files,
                 at / files.chunk() as u64,
@@ -281,12 +249,13 @@ impl Verifier {
                 SUMS / CHECKSUM_LEN,
             )?;
             let sums = self.sums.from(at / files.chunk() as u64);
-            if let Some(bad) = files.header.checksum.first_mismatch(&self.look[..want], sums, files.chunk()) {
+            let look = self.pipes.look(want).map_err(pipe_failed)?;
+            if let Some(bad) = files.header.checksum.first_mismatch(look, sums, files.chunk()) {
                 return Err(files.mismatch(at + (bad * files.chunk()) as u64));
             }
             let byte = |offset: u64| {
                 let index = usize::try_from(offset.checked_sub(at)?).ok().filter(|index| *index < want)?;
-                self.look.get(index).copied()
+                look.get(index).copied()
             };
             if let Some(first) = byte(wanted.start) {
                 self.ends = Some((first, first));
@@ -297,27 +266,6 @@ impl Verifier {
             at += want as u64;
         }
         Ok(())
-    }
-
-    /// Drops bytes from the front of the held pipe.
-    fn discard(&mut self, mut len: usize) -> Result<(), VerifyError> {
-        while len > 0 {
-            let want = len.min(self.look.len());
-            len -= retry(|| rustix::io::read(&self.held.0, &mut self.look[..want])).map_err(pipe_failed)?;
-        }
-        Ok(())
-    }
-
-    /// Empties both pipes after a failure.
-    fn empty(&mut self) {
-        self.surplus = 0;
-        for pipe in [&self.held.0, &self.looked_at.0] {
-            while rustix::io::ioctl_fionread(pipe).is_ok_and(|fill| fill > 0) {
-                if !matches!(rustix::io::read(pipe, &mut self.look), Ok(n) if n > 0) {
-                    break;
-                }
-            }
-        }
     }
 }
 
@@ -363,15 +311,6 @@ impl Sums {
     fn from(&self, index: u64) -> &[u8] {
         let skip = usize::try_from(index - self.first).unwrap_or(usize::MAX).saturating_mul(CHECKSUM_LEN);
         self.bytes.get(skip..).unwrap_or_default()
-    }
-}
-
-fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-    loop {
-        match call() {
-            Err(Errno::INTR) => {}
-            result => return result,
-        }
     }
 }
 
