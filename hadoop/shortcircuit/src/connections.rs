@@ -5,7 +5,7 @@
 //! seen before a connection is used again. It may also close in the very moment of the request: then the reply is
 //! [`Fault::Closed`](crate::Fault::Closed), and the caller asks once more, on a connection of its own.
 
-use std::path::{Path, PathBuf};
+use std::borrow::Borrow;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,29 +13,38 @@ use crate::socket::Connection;
 
 /// For how long an idle connection is of use: somewhat less than the DataNode keeps it.
 const IDLE: Duration = Duration::from_secs(3);
-/// Idle connections kept at most, to all DataNodes of this host together: one descriptor each, and one thread of the DataNode.
+/// Idle connections kept at most, to all DataNodes together: one descriptor each, and one thread of a DataNode.
 const MOST: usize = 8;
 
-/// Idle connections, the last used one at the end.
-#[derive(Debug, Default)]
-pub(crate) struct Connections {
-    idle: Mutex<Vec<Idle>>,
+/// Idle connections by where they lead to, the last used one at the end.
+#[derive(Debug)]
+pub struct Connections<K> {
+    idle: Mutex<Vec<Idle<K>>>,
 }
 
 #[derive(Debug)]
-struct Idle {
-    path: PathBuf,
+struct Idle<K> {
+    to: K,
     connection: Connection,
     since: Instant,
 }
 
-impl Connections {
-    /// An idle connection to this socket that the other side has not closed.
-    pub(crate) fn take(&self, path: &Path) -> Option<Connection> {
+impl<K> Default for Connections<K> {
+    fn default() -> Self {
+        Self { idle: Mutex::default() }
+    }
+}
+
+impl<K> Connections<K> {
+    /// An idle connection to there that the other side has not closed.
+    pub fn take<Q: PartialEq + ?Sized>(&self, to: &Q) -> Option<Connection>
+    where
+        K: Borrow<Q>,
+    {
         loop {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             idle.retain(|idle| idle.since.elapsed() < IDLE);
-            let at = idle.iter().rposition(|idle| idle.path == path)?;
+            let at = idle.iter().rposition(|idle| idle.to.borrow() == to)?;
             let connection = idle.remove(at).connection;
             drop(idle);
             if connection.is_open() {
@@ -45,17 +54,17 @@ impl Connections {
     }
 
     /// Keeps a connection on which a request was answered to the end.
-    pub(crate) fn put(&self, path: &Path, connection: Connection) {
+    pub fn put(&self, to: impl Into<K>, connection: Connection) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|idle| idle.since.elapsed() < IDLE);
         if idle.len() >= MOST {
             idle.remove(0);
         }
-        idle.push(Idle { path: path.to_owned(), connection, since: Instant::now() });
+        idle.push(Idle { to: to.into(), connection, since: Instant::now() });
     }
 
     /// Closes all of them.
-    pub(crate) fn clear(&self) {
+    pub fn clear(&self) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
@@ -63,6 +72,7 @@ impl Connections {
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::{UnixListener, UnixStream};
+    use std::path::{Path, PathBuf};
 
     use super::*;
     use crate::socket::Deadline;
@@ -78,16 +88,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dn");
         let listener = UnixListener::bind(&path).unwrap();
-        let connections = Connections::default();
-        assert!(connections.take(&path).is_none());
+        let connections = Connections::<PathBuf>::default();
+        assert!(connections.take(path.as_path()).is_none());
         let (first, _first_end) = pair(&listener, &path);
         let (second, second_end) = pair(&listener, &path);
-        connections.put(&path, first);
-        connections.put(&path, second);
+        connections.put(path.as_path(), first);
+        connections.put(path.as_path(), second);
         assert!(connections.take(Path::new("/elsewhere")).is_none());
         drop(second_end);
-        assert!(connections.take(&path).is_some(), "the open one");
-        assert!(connections.take(&path).is_none());
+        assert!(connections.take(path.as_path()).is_some(), "the open one");
+        assert!(connections.take(path.as_path()).is_none());
     }
 
     #[test]
@@ -95,15 +105,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dn");
         let listener = UnixListener::bind(&path).unwrap();
-        let connections = Connections::default();
+        let connections = Connections::<PathBuf>::default();
         let ends: Vec<_> = (0..MOST + 2)
             .map(|_| {
                 let (connection, end) = pair(&listener, &path);
-                connections.put(&path, connection);
+                connections.put(path.as_path(), connection);
                 end
             })
             .collect();
-        assert_eq!(std::iter::from_fn(|| connections.take(&path)).count(), MOST);
+        assert_eq!(std::iter::from_fn(|| connections.take(path.as_path())).count(), MOST);
         drop(ends);
     }
 }

@@ -25,6 +25,7 @@ mod socket;
 mod verified;
 mod wire;
 
+pub use connections::Connections;
 pub use error::{Fault, OpenError, Reason, ReplicaError};
 pub use forebay_hadoop::Token;
 pub use forebay_hadoop::namenode::Block;
@@ -34,4 +35,5 @@ pub use pipes::Pipes;
 pub use replica::{Anchor, Replica};
 pub use settings::Settings;
 pub use short_circuit::ShortCircuit;
+pub use socket::{Connection, Deadline};
 pub use verified::{ReplicaFiles, Verifier, VerifyError, read_verified};

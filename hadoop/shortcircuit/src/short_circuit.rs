@@ -1,6 +1,6 @@
 //! The way in: a block's local replica, from the cache or from the DataNode.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cache::{Cache, Hit};
@@ -20,7 +20,7 @@ pub struct ShortCircuit {
     settings: Settings,
     cache: Mutex<Cache<Replica>>,
     rests: Mutex<Rests>,
-    connections: Arc<Connections>,
+    connections: Arc<Connections<PathBuf>>,
     slots: Slots,
 }
 

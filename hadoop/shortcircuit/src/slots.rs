@@ -76,7 +76,7 @@ impl Drop for Slot {
 /// The segments of all DataNodes.
 #[derive(Debug)]
 pub(crate) struct Slots {
-    connections: Arc<Connections>,
+    connections: Arc<Connections<PathBuf>>,
     endpoints: Mutex<HashMap<PathBuf, Arc<Mutex<Endpoint>>>>,
     releases: Mutex<Option<Sender<Release>>>,
 }
@@ -91,7 +91,7 @@ struct Endpoint {
 
 impl Slots {
     /// Slots go back over these connections.
-    pub(crate) fn new(connections: Arc<Connections>) -> Self {
+    pub(crate) fn new(connections: Arc<Connections<PathBuf>>) -> Self {
         Self { connections, endpoints: Mutex::default(), releases: Mutex::default() }
     }
 

@@ -1,4 +1,4 @@
-//! A connection to a DataNode's domain socket, on which no wait outlives a deadline.
+//! A connection to a DataNode, on which no wait outlives a deadline.
 
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -35,17 +35,19 @@ pub(crate) fn socket_path(settings: &Settings, port: u16) -> Result<PathBuf, Ope
 
 /// The end of all waits of one request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Deadline {
+pub struct Deadline {
     at: Instant,
     whole: Duration,
 }
 
 impl Deadline {
-    pub(crate) fn after(whole: Duration) -> Self {
+    /// So long from now on.
+    pub fn after(whole: Duration) -> Self {
         Self { at: Instant::now() + whole, whole }
     }
 
-    fn left(self) -> Result<Duration, Fault> {
+    /// How long is left, or an error when nothing is.
+    pub fn left(self) -> Result<Duration, Fault> {
         let left = self.at.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(self.missed()) } else { Ok(left) }
     }
@@ -57,7 +59,7 @@ impl Deadline {
 
 /// One connection. Dropping it closes it.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub struct Connection {
     socket: OwnedFd,
 }
 
@@ -82,13 +84,12 @@ impl Connection {
     }
 
     /// A connection that is open already.
-    #[cfg(fuzzing)]
-    pub(crate) fn of(socket: OwnedFd) -> Self {
+    pub fn of(socket: OwnedFd) -> Self {
         Self { socket }
     }
 
     /// Whether the other side still holds the connection. Costs one `poll` that does not wait.
-    pub(crate) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         let mut fds = [PollFd::new(&self.socket, PollFlags::IN | PollFlags::RDHUP)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         loop {
@@ -101,7 +102,8 @@ impl Connection {
         }
     }
 
-    pub(crate) fn send(&self, mut bytes: &[u8], deadline: Deadline) -> Result<(), Fault> {
+    /// Sends all of it.
+    pub fn send(&self, mut bytes: &[u8], deadline: Deadline) -> Result<(), Fault> {
         while !bytes.is_empty() {
             // A peer that is gone is an error to return and no signal to die of.
             match rustix::net::send(&self.socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
@@ -131,7 +133,7 @@ impl Connection {
     }
 
     /// Reads a message with its length before it.
-    pub(crate) fn receive<M: Message + Default>(&self, deadline: Deadline) -> Result<M, Fault> {
+    pub fn receive<M: Message + Default>(&self, deadline: Deadline) -> Result<M, Fault> {
         let mut len = 0u64;
         let mut shift = 0;
         loop {
@@ -185,6 +187,11 @@ impl Connection {
                 Err(e) => return Err(Fault::Io(e.into())),
             }
         }
+    }
+
+    /// Waits until something can be read, or the other side has closed.
+    pub fn wait_readable(&self, deadline: Deadline) -> Result<(), Fault> {
+        self.wait(PollFlags::IN, deadline)
     }
 
     fn wait(&self, what: PollFlags, deadline: Deadline) -> Result<(), Fault> {

@@ -1,6 +1,7 @@
 //! The thread that gives slots back, so that nobody who drops a replica waits for a DataNode.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -20,7 +21,10 @@ pub(super) struct Release {
 }
 
 /// Starts the thread. It ends when all senders are gone, and with them all segments.
-pub(super) fn start(timeout: Duration, connections: Arc<Connections>) -> io::Result<Sender<Release>> {
+pub(super) fn start(
+    timeout: Duration,
+    connections: Arc<Connections<PathBuf>>,
+) -> io::Result<Sender<Release>> {
     let (sender, receiver) = channel();
     thread::Builder::new()
         .name("slot-release".to_owned())
@@ -28,7 +32,7 @@ pub(super) fn start(timeout: Duration, connections: Arc<Connections>) -> io::Res
     Ok(sender)
 }
 
-fn run(receiver: &Receiver<Release>, timeout: Duration, connections: &Connections) {
+fn run(receiver: &Receiver<Release>, timeout: Duration, connections: &Connections<PathBuf>) {
     for Release { segment, index } in receiver {
         if !segment.is_open() {
             continue;
@@ -47,7 +51,7 @@ fn run(receiver: &Receiver<Release>, timeout: Duration, connections: &Connection
 fn give_back(
     segment: &Segment,
     index: usize,
-    connections: &Connections,
+    connections: &Connections<PathBuf>,
     deadline: Deadline,
 ) -> Result<(), String> {
     let slot = segment.slot_id(index).ok_or("no such slot")?;
