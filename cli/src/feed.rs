@@ -232,7 +232,7 @@ impl<'a> Run<'a> {
         let mut report = Report::new(self.plan, self.args.epochs, outcome, self.meter.snapshot());
         (report.pipe_size, report.notes) = (facts.pipe_size, facts.notes);
         (report.local_bytes, report.local_bytes_verified) = self.meter.local_bytes();
-        report.remote_bytes = self.meter.remote_bytes();
+        (report.remote_bytes, report.remote_reads) = (self.meter.remote_bytes(), self.meter.remote_reads());
         report.split_checksums = self.delivered.splits;
         report
     }

@@ -1,5 +1,6 @@
 //! Binds the stages: takes what the source yields, mends the seams between ranges, hands it to the sink.
 
+mod remote;
 mod replica;
 
 use std::fs::File;
@@ -11,6 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use forebay_record::{Counter, Delimiter, Format, LfRewriter, Seam, Terminator};
 use forebay_shortcircuit::Verifier;
 
+use self::remote::Broken;
 use self::replica::Stuck;
 use crate::checksum::Crc32c;
 use crate::delivered::Delivered;
@@ -62,7 +64,7 @@ pub(crate) struct Delivery<'a> {
     last: u8,
     delivered_before: u64,
     verify: bool,
-    /// Made when the first local replica is delivered.
+    /// Made when the first block of HDFS is delivered.
     verifier: Option<Verifier>,
 }
 
@@ -125,6 +127,11 @@ impl<'a> Delivery<'a> {
                     Ok(()) => {}
                     Err(Stuck::Halted(halt)) => return Err(Dry::Halted(halt)),
                     Err(Stuck::BadReplica { at, error }) => source.go_around(&piece, at, &error),
+                },
+                Some(Item::Remote(piece, mut stream)) => match self.remote(&piece, &mut stream) {
+                    Ok(()) => {}
+                    Err(Broken::Halted(halt)) => return Err(Dry::Halted(halt)),
+                    Err(Broken::Lost(error)) => source.lost(piece, stream.at(), &error),
                 },
                 Some(Item::End) => {
                     self.end().map_err(Dry::Halted)?;

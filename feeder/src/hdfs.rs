@@ -6,16 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay_hadoop::namenode::LocatedBlocks;
+use forebay_hadoop::namenode::{LocatedBlock, LocatedBlocks};
 use forebay_hadoop::{Configuration, NameNode};
-use forebay_shortcircuit::{Reason, Settings, ShortCircuit};
+use forebay_shortcircuit::{Settings, ShortCircuit};
 use forebay_store::{Clusters, Patience};
 use hdfs_native::client::FileStatus;
 use hdfs_native::{Client, HdfsError as NativeError};
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::OnceCell;
 
 use crate::listing::{FileFacts, Kind, Namespace};
-use crate::source::hdfs::{Local, LocalBlock, Remote};
+use crate::source::hdfs::{Local, Remote, Remotes};
 use crate::{HdfsError, PlanError};
 
 /// How long an operation is tried before the feed gives up.
@@ -58,9 +59,12 @@ impl Hdfs {
         if let Some(cluster) = self.clusters.get(remote.authority()) {
             return Ok(Arc::clone(cluster));
         }
-        let (namenode, local) = native(&*remotes.configuration()?, remote.authority(), self.timeout);
+        let conf = remotes.configuration()?;
+        let (namenode, local) = native(&conf, remote.authority(), self.timeout);
+        let unprotected = Remotes::from_conf(&conf, self.timeout).map(Arc::new);
         let authority = remote.authority().to_owned();
-        let cluster = Arc::new(Cluster { remote, handle, namenode, local });
+        let remotes = OnceCell::new();
+        let cluster = Arc::new(Cluster { remote, handle, namenode, local, unprotected, remotes });
         self.clusters.insert(authority, Arc::clone(&cluster));
         Ok(cluster)
     }
@@ -75,7 +79,7 @@ impl Drop for Hdfs {
     }
 }
 
-/// What Forebay speaks itself: the NameNode's locations, and descriptors from DataNodes of this host. Where the
+/// What Forebay speaks itself beside blocks over the network: the NameNode's locations, and descriptors from DataNodes of this host. Where the
 /// configuration does not allow it, the network serves.
 fn native(conf: &Configuration, authority: &str, timeout: Duration) -> (Option<NameNode>, Local) {
     let settings = Settings::from_conf(conf)
@@ -97,14 +101,32 @@ pub(crate) struct Cluster {
     /// Our own client of the NameNode, for block locations; without it everything comes over the network.
     namenode: Option<NameNode>,
     local: Local,
+    /// Reads from DataNodes, as far as the configuration knows of no protection of the data on its way.
+    unprotected: Option<Arc<Remotes>>,
+    /// The same, when the NameNode knows of none either.
+    remotes: OnceCell<Option<Arc<Remotes>>>,
 }
 
 impl Cluster {
+    /// Reads blocks from DataNodes; `None` where only `hdfs-native` can.
+    pub(crate) async fn remotes(&self) -> Option<Arc<Remotes>> {
+        let namenode = self.namenode.as_ref()?;
+        let unprotected = self.unprotected.as_ref()?;
+        let ask = async || {
+            let encrypts = namenode.encrypts_data_transfer().await?;
+            Ok::<_, forebay_hadoop::namenode::Error>((!encrypts).then(|| Arc::clone(unprotected)))
+        };
+        match self.remotes.get_or_try_init(ask).await {
+            Ok(remotes) => remotes.clone(),
+            Err(error) => {
+                tracing::info!(%error, "cannot tell whether data must be encrypted on its way");
+                None
+            }
+        }
+    }
+
     /// Where a file's blocks are, or why nobody knows.
     pub(crate) async fn locations(&self, path: &str) -> Result<LocatedBlocks, Remote> {
-        if !self.local.is_on() {
-            return Err(Remote::NotOpened(Reason::Off));
-        }
         let namenode = self.namenode.as_ref().ok_or(Remote::NoLocations)?;
         namenode.block_locations(path, 0, i64::MAX.cast_unsigned()).await.map_err(|error| {
             tracing::info!(path, %error, "no block locations, reading over the network");
@@ -140,9 +162,9 @@ impl Cluster {
     }
 
     /// Tells the NameNode of a corrupt replica, and does not wait for the answer.
-    pub(crate) fn report_corrupt(self: &Arc<Self>, path: &str, block: &LocalBlock) {
+    pub(crate) fn report_corrupt(self: &Arc<Self>, path: &str, bad: LocatedBlock) {
         let Some(namenode) = self.namenode.clone() else { return };
-        let (path, bad) = (self.address(path), block.located.with_replicas(|replica| block.is_at(replica)));
+        let path = self.address(path);
         self.handle.spawn(async move {
             if let Err(error) = namenode.report_bad_blocks(&[bad]).await {
                 tracing::warn!(path, %error, "cannot report a corrupt replica to the NameNode");

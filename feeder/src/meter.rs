@@ -32,6 +32,12 @@ pub struct Meter {
     pub(crate) local: AtomicU64,
     /// Bytes of these that were compared with their checksums, and so read.
     pub(crate) verified: AtomicU64,
+    /// Bytes that were delivered from DataNodes directly, packet by packet.
+    pub(crate) direct: AtomicU64,
+    /// How often a piece went on with another stream, since the one before had failed.
+    pub(crate) resumed: AtomicU64,
+    /// How often a DataNode was left since it was slow.
+    slow: Mutex<BTreeMap<String, u64>>,
     /// Bytes that came, or are to come, over the network, by reason.
     remote: Mutex<BTreeMap<&'static str, u64>>,
 }
@@ -91,6 +97,17 @@ pub struct Snapshot {
     pub verdict: Option<Verdict>,
 }
 
+/// How blocks came over the network.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct RemoteReads {
+    /// Bytes delivered that were read from DataNodes by our own reader; the others came through `hdfs-native`.
+    pub direct_bytes: u64,
+    /// How often a read broke off and was gone on with at the byte, from the same DataNode or another one.
+    pub resumed: u64,
+    /// DataNodes (`HOST:PORT`) that were left for faster ones, and how often.
+    pub slow: BTreeMap<String, u64>,
+}
+
 impl Meter {
     pub(crate) fn start(&self) {
         self.started.get_or_init(Instant::now);
@@ -130,6 +147,22 @@ impl Meter {
     /// Bytes delivered from HDFS replicas of this host, and those of them that were verified.
     pub fn local_bytes(&self) -> (u64, u64) {
         (self.local.load(Relaxed), self.verified.load(Relaxed))
+    }
+
+    /// A read was left for another DataNode, since this one is slow.
+    pub(crate) fn left_slow(&self, host: &str) {
+        *self.slow.lock().unwrap_or_else(PoisonError::into_inner).entry(host.to_owned()).or_default() += 1;
+    }
+
+    /// How long the feed has waited for room so far.
+    pub(crate) fn waited_for_room(&self) -> Duration {
+        Duration::from_nanos(self.pipe_full.load(Relaxed))
+    }
+
+    /// Of what came over the network: what this process itself has read from DataNodes, and what happened.
+    pub fn remote_reads(&self) -> RemoteReads {
+        let slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        RemoteReads { direct_bytes: self.direct.load(Relaxed), resumed: self.resumed.load(Relaxed), slow }
     }
 
     /// Where the feed's stream is: what was delivered since its beginning.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{Plan, Snapshot};
+use crate::{Plan, RemoteReads, Snapshot};
 
 /// How a feed ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -82,6 +82,8 @@ pub struct Report {
     pub local_bytes_verified: u64,
     /// Bytes from HDFS over the network, by the reason why not from a replica of this host.
     pub remote_bytes: BTreeMap<&'static str, u64>,
+    /// How these came.
+    pub remote_reads: RemoteReads,
     /// Highest resident memory of this process, in bytes (`VmHWM`).
     pub peak_memory_bytes: u64,
     /// The pipe's size, if the output is a pipe.
@@ -111,6 +113,7 @@ impl Report {
             local_bytes: 0,
             local_bytes_verified: 0,
             remote_bytes: BTreeMap::new(),
+            remote_reads: RemoteReads::default(),
             peak_memory_bytes: peak_memory(),
             pipe_size: None,
             worker_status: None,
@@ -182,6 +185,18 @@ impl fmt::Display for Report {
             write!(f, "\nfrom HDFS: {} from replicas of this host", bytes(self.local_bytes))?;
             for (reason, n) in &self.remote_bytes {
                 write!(f, ", {} over the network ({reason})", bytes(*n))?;
+            }
+            match self.remote_reads.resumed {
+                0 => {}
+                1 => write!(f, ", one read went on at another replica")?,
+                n => write!(f, ", {n} reads went on at another replica")?,
+            }
+            for (host, n) in &self.remote_reads.slow {
+                write!(
+                    f,
+                    "\nremote reads from {host} are slow: left {} for another replica",
+                    count(*n, "time")
+                )?;
             }
         }
         for note in &self.notes {

@@ -429,7 +429,10 @@ pub(crate) fn wait_for(
     flags: PollFlags,
     time: Option<Duration>,
 ) -> Result<bool, Halt> {
-    let time = time.map(|time| Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() });
+    let time = time.map(|time| Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    });
     loop {
         let mut fds = vec![PollFd::new(fd, flags), PollFd::new(&*watch.stop, PollFlags::IN)];
         fds.extend(watch.worker.as_ref().map(|pidfd| PollFd::new(&**pidfd, PollFlags::IN)));

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use forebay_record::{Bound, Ending, EndingStep, Format, Search, Step, Terminator};
+use forebay_remote::{ReadError, Stream};
 use forebay_shortcircuit::VerifyError;
 
-pub(crate) use self::hdfs::LocalPiece;
+pub(crate) use self::hdfs::{LocalPiece, RemotePiece};
 pub(crate) use self::tasks::{Leased, Task, Tasks};
 use crate::plan::{Place, PlannedFile};
 use crate::sink::{Halt, Watch};
@@ -41,6 +42,9 @@ pub(crate) enum Item {
     /// Part of an HDFS replica of this host. If it turns out to be bad, [`Source::go_around`] gives the rest of
     /// it as `Bytes`.
     Local(LocalPiece),
+    /// Part of an HDFS block that a DataNode is sending. If that breaks off, [`Source::lost`] sees to the rest, which comes as
+    /// another such part or as `Bytes`.
+    Remote(RemotePiece, Box<Stream>),
     End,
 }
 
@@ -76,7 +80,7 @@ enum Open<'p> {
     Nothing,
     Local(local::LocalRange<'p>),
     /// Ranges on HDFS, fetched ahead.
-    Hdfs(hdfs::Ahead),
+    Hdfs(Box<hdfs::Ahead>),
 }
 
 impl<'p> Source<'p> {
@@ -130,6 +134,13 @@ impl<'p> Source<'p> {
         }
     }
 
+    /// Goes on with the rest of a remote piece, from `at` in its block: the DataNode that was sending it has failed.
+    pub(crate) fn lost(&mut self, piece: RemotePiece, at: u64, error: &ReadError) {
+        if let Open::Hdfs(ahead) = &mut self.open {
+            ahead.lost(piece, at, error);
+        }
+    }
+
     fn open(
         &mut self,
         task: Task,
@@ -139,7 +150,7 @@ impl<'p> Source<'p> {
         if let Place::Hdfs(cluster, _) = &task.file.place {
             let cluster = Arc::clone(cluster);
             let ahead = hdfs::Ahead::start(&cluster, task, self.format, self.meter, self.verify)?;
-            self.open = Open::Hdfs(ahead);
+            self.open = Open::Hdfs(Box::new(ahead));
         } else {
             let file = local::LocalFile::open(&task.file, self.format)?;
             admit(&task.file.name(), file.file()).map_err(Dry::Refused)?;

@@ -142,6 +142,13 @@ impl NameNode {
         LocatedBlocks::from_wire(locations).map_err(wrong)
     }
 
+    /// Whether clients and DataNodes have to encrypt all data on its way (`getServerDefaults`).
+    pub async fn encrypts_data_transfer(&self) -> Result<bool, Error> {
+        let answer: proto::GetServerDefaultsResponseProto =
+            self.call("getServerDefaults", &proto::Empty {}).await?;
+        Ok(answer.defaults.encrypt_data_transfer.unwrap_or(false))
+    }
+
     /// What a path is; `None` when there is nothing (`getFileInfo`).
     pub async fn file_info(&self, path: &str) -> Result<Option<FileStatus>, Error> {
         let request = proto::GetFileInfoRequestProto { src: path.to_owned() };

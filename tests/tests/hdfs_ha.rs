@@ -19,7 +19,7 @@ fn a_namenode_failed_over_midway_is_replaced_by_the_other() {
 
     let remote = without_short_circuit(&hdfs);
     for (active, other) in [(0, 1), (1, 0)] {
-        // One asks by our own client where blocks are, the other opens its files through hdfs-native.
+        // Both ask by our own client where blocks are; one then opens replicas, the other reads from DataNodes.
         let mut local = SlowFeed::start(&hdfs, &["hdfs:///in"]);
         let mut network = SlowFeed::start_with(&hdfs, &["hdfs:///in"], remote.path());
         local.read(8 * MIB);

@@ -1,6 +1,7 @@
 //! HDFS files: ranges planned ahead on other threads, handed over in order.
 //!
-//! A range's blocks that this host has are opened as files and handed over as such. The others are fetched
+//! A range's blocks that this host has are opened as files and handed over as such. Of the others, streams are
+//! opened at their DataNodes, some of them ahead, and handed over. What no such stream can be had of is fetched
 //! through `hdfs-native` in chunks, each by a read of its own, so several DataNode connections work at once. A
 //! chunk is not asked for before its bytes fit the budget; the budget comes back when the chunk has been
 //! delivered. So the pipe's reader, through the pipe, holds the network back.
@@ -8,14 +9,18 @@
 mod file;
 mod place;
 mod readahead;
+mod streams;
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
+use forebay_hadoop::namenode::LocatedBlock;
 use forebay_record::Format;
+use forebay_remote::ReadError;
 use forebay_shortcircuit::VerifyError;
 use futures_util::{StreamExt, stream};
 use rustix::event::{EventfdFlags, PollFlags, eventfd};
@@ -25,6 +30,8 @@ use tokio::task::JoinHandle;
 
 use self::file::HdfsFile;
 pub(crate) use self::place::{Local, LocalBlock, Remote};
+use self::streams::{Opened, STREAMS};
+pub(crate) use self::streams::{RemotePiece, Remotes};
 use super::{Dry, Item, KnownBound, RecordRange, Task};
 use crate::hdfs::Cluster;
 use crate::plan::PlannedFile;
@@ -57,14 +64,16 @@ pub(crate) struct Ahead {
     messages: mpsc::Receiver<Message>,
     foreseen: VecDeque<Message>,
     chunk: Option<Chunk>,
+    /// A piece whose stream is being opened, and whose turn it is.
+    remote: Option<RemotePiece>,
     wake: Arc<OwnedFd>,
     planner: JoinHandle<()>,
     meter: Arc<Meter>,
-    /// The replica that the chunk in hand stands in for.
+    /// The replica that the chunk or the stream in hand stands in for.
     corrupt: Option<Corrupt>,
 }
 
-/// A local replica found corrupt.
+/// A replica found corrupt.
 struct Corrupt {
     block: String,
     host: String,
@@ -76,6 +85,7 @@ enum Message {
     Begin(RecordRange),
     Chunk(Chunk),
     Local(LocalPiece),
+    Remote(RemotePiece),
     End,
     Failed(SourceError),
 }
@@ -120,6 +130,7 @@ impl Ahead {
             messages,
             foreseen: VecDeque::new(),
             chunk: None,
+            remote: None,
             wake,
             planner,
             meter: Arc::clone(meter),
@@ -176,9 +187,28 @@ impl Ahead {
                     Err(TryRecvError::Disconnected) => return Err(broken(&chunk.name).into()),
                     Err(TryRecvError::Empty) => {}
                 }
+            } else if let Some(piece) = &mut self.remote {
+                match piece.opening.try_recv() {
+                    Ok(Opened { stream, tried }) => {
+                        piece.tried = tried;
+                        let Some(piece) = self.remote.take() else { continue };
+                        if let Some(stream) = stream {
+                            if piece.is_outdated(&stream) {
+                                self.reopen(piece);
+                                continue;
+                            }
+                            return Ok(Some(Item::Remote(piece, stream)));
+                        }
+                        self.fetch_rest(&piece);
+                        continue;
+                    }
+                    Err(TryRecvError::Disconnected) => return Err(broken(&piece.file.name()).into()),
+                    Err(TryRecvError::Empty) => {}
+                }
             } else if self.under_way == 0 {
                 return Ok(None);
             } else {
+                self.corrupt = None;
                 let foreseen = self.foreseen.pop_front();
                 match foreseen.map_or_else(|| self.messages.try_recv(), Ok) {
                     Ok(Message::Begin(range)) => return Ok(Some(Item::Begin(range))),
@@ -187,6 +217,10 @@ impl Ahead {
                         continue;
                     }
                     Ok(Message::Local(piece)) => return Ok(Some(Item::Local(piece))),
+                    Ok(Message::Remote(piece)) => {
+                        self.remote = Some(piece);
+                        continue;
+                    }
                     Ok(Message::End) => {
                         self.under_way -= 1;
                         return Ok(Some(Item::End));
@@ -219,16 +253,69 @@ impl Ahead {
             let path = file.name();
             tracing::warn!(path, block = name, host, at = bad, %error, "corrupt replica, reading another one");
             self.corrupt = Some(Corrupt { block: name, host, at: bad });
-            cluster.report_corrupt(file.path(), block);
+            cluster.report_corrupt(file.path(), located.with_replicas(|replica| block.is_at(replica)));
         }
-        let rest = file_at..located.offset + bytes.end;
-        let left = rest.end - rest.start;
-        if left > 0 {
-            self.meter.remote(reason.as_str(), left);
-            let (sender, packets) = waking(PACKETS, &self.wake);
-            cluster.handle().spawn(Arc::clone(file).fetch(rest, sender));
-            self.chunk = Some(Chunk { packets, left, name: file.name(), _budget: None });
+        let rest = at..bytes.end;
+        if rest.is_empty() {
+            return;
         }
+        self.meter.remote(reason.as_str(), rest.end - rest.start);
+        match file.remotes() {
+            Some(remotes) => {
+                let bad = located.replicas.iter().filter(|replica| block.is_at(replica));
+                let tried = bad.map(|replica| remotes.address(replica)).collect();
+                let part = (located.clone(), rest);
+                self.remote = Some(RemotePiece::start(file, remotes, part, tried, &self.wake, None));
+            }
+            None => self.fetch(file, file_at..located.offset + bytes.end),
+        }
+    }
+
+    /// Has the rest of a piece, from `at` in its block, come from another DataNode, or from the same if it has only closed the
+    /// connection: a worker that pauses for long makes it do so.
+    pub(crate) fn lost(&mut self, piece: RemotePiece, at: u64, error: &ReadError) {
+        let RemotePiece { located, bytes, file, remotes, mut tried, mut closed, permit, .. } = piece;
+        let path = file.name();
+        tracing::warn!(path, %error, "a read broke off, going on");
+        self.meter.resumed.fetch_add(1, Relaxed);
+        if error.is_corrupt() {
+            let is_at = |replica: &forebay_hadoop::namenode::Replica| remotes.address(replica) == error.host;
+            file.cluster().report_corrupt(file.path(), located.with_replicas(is_at));
+            let (block, host) = (error.block.clone(), error.host.clone());
+            self.corrupt = Some(Corrupt { block, host, at: located.offset + error.at });
+        }
+        if error.is_slow() {
+            // Its bytes are good, and it may be asked again when no other one is left.
+            remotes.avoid(&error.host);
+            self.meter.left_slow(&error.host);
+        } else if error.is_closed() && (at > bytes.start || !closed) {
+            closed = at == bytes.start;
+        } else {
+            remotes.failed(error, &mut tried);
+        }
+        let part = (located, at..bytes.end);
+        let piece = RemotePiece::start(&file, &remotes, part, tried, &self.wake, permit);
+        self.remote = Some(RemotePiece { closed, ..piece });
+    }
+
+    /// Has a piece come from another DataNode than the one whose stream was opened ahead.
+    fn reopen(&mut self, piece: RemotePiece) {
+        let RemotePiece { located, bytes, file, remotes, tried, permit, .. } = piece;
+        self.remote = Some(RemotePiece::start(&file, &remotes, (located, bytes), tried, &self.wake, permit));
+    }
+
+    /// Has a piece that no DataNode gives fetched with more patience.
+    fn fetch_rest(&mut self, piece: &RemotePiece) {
+        let at = piece.located.offset;
+        self.fetch(&piece.file, at + piece.bytes.start..at + piece.bytes.end);
+    }
+
+    /// Fetches a range of a file as the chunk in hand.
+    fn fetch(&mut self, file: &Arc<HdfsFile>, range: Range<u64>) {
+        let left = range.end - range.start;
+        let (sender, packets) = waking(PACKETS, &self.wake);
+        file.cluster().handle().spawn(Arc::clone(file).fetch(range, sender));
+        self.chunk = Some(Chunk { packets, left, name: file.name(), _budget: None });
     }
 }
 
@@ -330,7 +417,8 @@ async fn run(
     let opened = visits.map(|visit| tokio::spawn(visit.open(verify))).buffered(OPEN_AHEAD);
     let mut opened = std::pin::pin!(opened);
     let budget = Arc::new(Semaphore::new(BUDGET as usize));
-    let mut planner = Planner { format, messages, budget, meter, known: None };
+    let streams = Arc::new(Semaphore::new(STREAMS));
+    let mut planner = Planner { format, messages, budget, streams, meter, known: None };
     while let Some(visit) = opened.next().await {
         let outcome = match visit {
             Ok(Ok((file, task))) => planner.read(&file, task).await,
@@ -353,6 +441,8 @@ struct Planner {
     format: Format,
     messages: Waking<Message>,
     budget: Arc<Semaphore>,
+    /// A permit for each stream that may be open.
+    streams: Arc<Semaphore>,
     meter: Arc<Meter>,
     /// The last bound found, and in which file.
     known: Option<(Arc<HdfsFile>, KnownBound)>,
@@ -372,6 +462,7 @@ impl Planner {
         self.send(Message::Begin(range)).await?;
         // One by one: many blocks opened ahead are many descriptors, and the queue bounds them.
         for (piece, place) in file.cut(bytes) {
+            let located = place.clone().ok();
             match file.place(place).await {
                 Ok(block) => {
                     let at = block.located.offset;
@@ -382,11 +473,28 @@ impl Planner {
                 }
                 Err(reason) => {
                     self.meter.remote(reason.as_str(), piece.end - piece.start);
-                    self.fetch(file, piece).await?;
+                    self.remote(file, located, piece).await?;
                 }
             }
         }
         self.send(Message::End).await
+    }
+
+    /// Starts to open the stream of a part of a block, when there may be one more; what has none is fetched.
+    async fn remote(
+        &self,
+        file: &Arc<HdfsFile>,
+        located: Option<LocatedBlock>,
+        range: Range<u64>,
+    ) -> Result<(), Over> {
+        let (Some(located), Some(remotes)) = (located, file.remotes()) else {
+            return self.fetch(file, range).await;
+        };
+        let permit = Arc::clone(&self.streams).acquire_owned().await.map_err(|_| None)?;
+        let bytes = range.start - located.offset..range.end - located.offset;
+        let (part, wake) = ((located, bytes), &self.messages.wake);
+        let piece = RemotePiece::start(file, remotes, part, Vec::new(), wake, Some(permit));
+        self.send(Message::Remote(piece)).await
     }
 
     /// Starts the fetches of a range, each when the budget has room for it.

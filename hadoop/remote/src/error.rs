@@ -32,13 +32,31 @@ impl ReadError {
     /// The error speaks of the DataNode and not of a block of its: it cannot be reached, is silent, or talks nonsense.
     pub fn is_of_the_datanode(&self) -> bool {
         match &self.fault {
-            Fault::Connect(_) | Fault::Exchange(_) | Fault::Packet(_) | Fault::Silent(_) => true,
+            Fault::Connect(_)
+            | Fault::Exchange(_)
+            | Fault::Packet(_)
+            | Fault::Silent(_)
+            | Fault::Slow { .. } => true,
             Fault::Token(_)
             | Fault::Refused { .. }
             | Fault::Mismatch
             | Fault::Unsupported(_)
             | Fault::Pipe(_) => false,
         }
+    }
+
+    /// There was no answer in time.
+    pub fn is_late(&self) -> bool {
+        match &self.fault {
+            Fault::Exchange(forebay_shortcircuit::Fault::TimedOut(_)) => true,
+            Fault::Connect(error) => error.kind() == io::ErrorKind::TimedOut,
+            _ => false,
+        }
+    }
+
+    /// It would come, but so slowly that another replica is worth a try.
+    pub fn is_slow(&self) -> bool {
+        matches!(self.fault, Fault::Slow { .. })
     }
 
     /// The other side has ended the connection.
@@ -77,6 +95,14 @@ pub enum Fault {
     /// Nothing came for too long.
     #[error("nothing came for {:.1} s", .0.as_secs_f64())]
     Silent(std::time::Duration),
+    /// Other DataNodes were seen to be much faster.
+    #[error("it gives {:.1} MB/s, and {:.1} MB/s can be had elsewhere", .rate / 1e6, .elsewhere / 1e6)]
+    Slow {
+        /// Bytes per second that came, while they were waited for.
+        rate: f64,
+        /// Bytes per second that came from another DataNode, or are expected to.
+        elsewhere: f64,
+    },
     /// What is sent is possible, but not read here.
     #[error("{0}")]
     Unsupported(String),

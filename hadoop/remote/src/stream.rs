@@ -132,6 +132,11 @@ impl Stream {
         self.failed(Fault::Silent(waited))
     }
 
+    /// The error of a stream that is left for another DataNode, since it gives so many bytes per second, and that one more.
+    pub fn slow(&self, rate: f64, elsewhere: f64) -> ReadError {
+        self.failed(Fault::Slow { rate, elsewhere })
+    }
+
     /// Reads what has come into memory, where it is as [`bytes`](Self::bytes) until the next call. Never waits.
     pub fn read(&mut self) -> Result<Step, ReadError> {
         let chunk = self.chunk();

@@ -25,6 +25,19 @@ pub(super) struct GetBlockLocationsResponseProto {
     pub(super) locations: Option<LocatedBlocksProto>,
 }
 
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(super) struct GetServerDefaultsResponseProto {
+    #[prost(message, required, tag = "1")]
+    pub(super) defaults: FsServerDefaultsProto,
+}
+
+/// Of what the NameNode tells its clients, what readers must know.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(super) struct FsServerDefaultsProto {
+    #[prost(bool, optional, tag = "6")]
+    pub(super) encrypt_data_transfer: Option<bool>,
+}
+
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct GetFileInfoRequestProto {
     #[prost(string, required, tag = "1")]

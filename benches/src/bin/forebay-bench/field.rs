@@ -9,7 +9,7 @@ use forebay_fixtures::Hdfs;
 use crate::contest::{Contestant, Feeding, Group};
 
 /// All contestants' ids, by which `--only` selects.
-pub(crate) const IDS: [&str; 14] = [
+pub(crate) const IDS: [&str; 15] = [
     "local/splice",
     "local/feed",
     "local/cat",
@@ -17,6 +17,7 @@ pub(crate) const IDS: [&str; 14] = [
     "hdfs/feed",
     "hdfs/feed-no-verify",
     "hdfs/cat-blocks",
+    "hdfs/socket",
     "hdfs/feed-network",
     "hdfs/hdfs-native",
     "hdfs/dfs-cat",
@@ -58,6 +59,8 @@ pub(crate) fn on_hdfs(bins: &Path, hdfs: &Hdfs, network_only: &Path, cold: bool)
     splice.args(&blocks).arg("--");
     let mut cat = Command::new("cat");
     cat.args(&blocks);
+    let mut socket = Command::new(bins.join("bare-socket"));
+    socket.args(&blocks).arg("--");
     let feed = |flags: &[&str], conf: &Path| {
         let mut feed = Command::new(bins.join("forebay"));
         feed.args(FEED).arg(&uri).args(flags).arg("--").env("HADOOP_CONF_DIR", conf);
@@ -87,6 +90,12 @@ pub(crate) fn on_hdfs(bins: &Path, hdfs: &Hdfs, network_only: &Path, cold: bool)
                 feed(&["--no-verify"], hdfs.conf_dir()),
             ),
             contestant("hdfs/cat-blocks", "cat of the block files", pipe, cat),
+            contestant(
+                "hdfs/socket",
+                "bare splice of the same bytes from a TCP socket, 1 MiB pipe ²",
+                Feeding::Starts,
+                socket,
+            ),
             contestant(
                 "hdfs/feed-network",
                 "forebay feed, short-circuit off",

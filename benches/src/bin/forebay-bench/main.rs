@@ -57,6 +57,7 @@ Minimum / **median** / maximum; the other figures are medians, VmHWM is the most
 worker. × compares with the first line, round by round. CPU is the feeding side's own, without worker and DataNode.
 An empty page cache is also without the programs' own files.
 ¹ From the word to a JVM that has read the file once before, instead of from exec.
+² Its sender's CPU counts as its own.
 ";
 
 fn main() -> ExitCode {

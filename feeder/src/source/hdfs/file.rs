@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError};
 use bytes::Bytes;
 use forebay_hadoop::namenode::LocatedBlock;
 use forebay_record::{EndingStep, Format, Step};
+use forebay_remote::Stream;
 use forebay_shortcircuit::{Reason, read_verified};
 use futures_util::StreamExt;
 use hdfs_native::HdfsError as NativeError;
@@ -16,6 +17,7 @@ use tokio::time::timeout;
 
 use super::Waking;
 use super::place::{LocalBlock, Places, Remote};
+use super::streams::{Asked, Remotes};
 use crate::hdfs::Cluster;
 use crate::plan::{Place, PlannedFile};
 use crate::source::{KnownBound, RecordRange, Task, ending};
@@ -29,6 +31,8 @@ pub(crate) struct HdfsFile {
     /// Replaced when its tokens have expired.
     places: std::sync::Mutex<Arc<Places>>,
     reader: Mutex<Option<Arc<FileReader>>>,
+    /// Reads from DataNodes, where that is possible.
+    remotes: Option<Arc<Remotes>>,
     verify: bool,
 }
 
@@ -39,7 +43,8 @@ impl HdfsFile {
         };
         let (cluster, path, len) = (Arc::clone(cluster), path.clone(), planned.len);
         let places = std::sync::Mutex::new(Arc::new(Places::nowhere(Remote::NoLocations)));
-        let file = Self { cluster, path, len, places, reader: Mutex::default(), verify };
+        let remotes = cluster.remotes().await;
+        let file = Self { cluster, path, len, places, reader: Mutex::default(), remotes, verify };
         let mut located = file.cluster.locations(&file.path).await;
         if located.as_ref().is_ok_and(|located| located.encryption.is_some()) {
             return Err(SourceError::Encrypted { path: file.name() });
@@ -68,6 +73,11 @@ impl HdfsFile {
         &self.path
     }
 
+    /// Reads from DataNodes, where that is possible.
+    pub(super) fn remotes(&self) -> Option<&Arc<Remotes>> {
+        self.remotes.as_ref()
+    }
+
     /// Whether what replicas of this host give is compared with its checksums.
     pub(super) fn verify(&self) -> bool {
         self.verify
@@ -82,6 +92,9 @@ impl HdfsFile {
     /// Opens what this host has of a block.
     pub(super) async fn place(&self, place: Result<LocatedBlock, Remote>) -> Result<LocalBlock, Remote> {
         let located = place?;
+        if !self.cluster.local().is_on() {
+            return Err(Remote::NotOpened(Reason::Off));
+        }
         match self.cluster.local().opened(&located) {
             Some(opened) => Ok(opened),
             None => self.open_local(&located).await,
@@ -105,6 +118,28 @@ impl HdfsFile {
         opened
     }
 
+    /// A stream of a part of a block, with a new token where the one that was given has expired. Who fails is added to `tried`.
+    pub(super) async fn stream(
+        &self,
+        remotes: &Arc<Remotes>,
+        located: &LocatedBlock,
+        range: Range<u64>,
+        tried: &mut Vec<String>,
+    ) -> Option<Box<Stream>> {
+        let places = self.places();
+        match ask(remotes, places.renewed(located), range.clone(), tried).await {
+            Asked::Opened(stream) => return Some(stream),
+            Asked::Token if !places.tokens_are_refused() => {}
+            Asked::Token | Asked::Nobody => return None,
+        }
+        tracing::info!(path = self.path, block = %located.block, "asking for new block tokens");
+        let renewed = Places::new(self.cluster.locations(&self.path).await.ok()?);
+        let asked = ask(remotes, renewed.renewed(located), range, tried).await;
+        let refused = matches!(asked, Asked::Token);
+        self.set_places(if refused { renewed.refuse_tokens() } else { renewed });
+        if let Asked::Opened(stream) = asked { Some(stream) } else { None }
+    }
+
     async fn try_local(&self, located: &LocatedBlock) -> Result<LocalBlock, Remote> {
         let (cluster, located) = (Arc::clone(&self.cluster), located.clone());
         let opened = tokio::task::spawn_blocking(move || cluster.local().open(&located)).await;
@@ -123,6 +158,7 @@ impl HdfsFile {
     async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
         let mut bytes = Vec::new();
         for (piece, place) in self.cut(range) {
+            let located = place.clone().ok();
             let local = self.place(place).await;
             let (from, len) = (piece.start, position(piece.end - piece.start));
             let verify = self.verify;
@@ -140,7 +176,7 @@ impl HdfsFile {
             // Whatever is wrong with the replica: it is found again, and told, when its bytes are delivered.
             match read {
                 Some(read) => bytes.extend(read),
-                None => bytes.extend(self.read_remote(piece).await?),
+                None => bytes.extend(self.read_remote(located, piece).await?),
             }
         }
         Ok(bytes)
@@ -185,8 +221,34 @@ impl HdfsFile {
         }
     }
 
+    /// Reads a short range of a block from one of its DataNodes.
+    async fn read_direct(&self, located: &LocatedBlock, range: &Range<u64>) -> Option<Vec<u8>> {
+        let remotes = self.remotes.as_ref()?;
+        let range = range.start - located.offset..range.end - located.offset;
+        let mut tried = Vec::new();
+        loop {
+            let mut stream = self.stream(remotes, located, range.clone(), &mut tried).await?;
+            let silence = remotes.silence();
+            let read = tokio::task::spawn_blocking(move || stream.read_to_end(silence)).await.ok()?;
+            match read {
+                Ok(bytes) => return Some(bytes),
+                // A corrupt replica is found again, and told, when its bytes are delivered.
+                Err(error) => remotes.failed(&error, &mut tried),
+            }
+        }
+    }
+
     /// Reads a short range over the network.
-    async fn read_remote(&self, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
+    async fn read_remote(
+        &self,
+        located: Option<LocatedBlock>,
+        range: Range<u64>,
+    ) -> Result<Vec<u8>, SourceError> {
+        if let Some(located) = located
+            && let Some(bytes) = self.read_direct(&located, &range).await
+        {
+            return Ok(bytes);
+        }
         let mut patience = self.cluster.patience("read", &self.path);
         let (offset, len) = (position(range.start), position(range.end - range.start));
         loop {
@@ -266,6 +328,24 @@ impl HdfsFile {
         }
         Ok(())
     }
+}
+
+/// Asks the DataNodes that have a block for a part of it.
+async fn ask(
+    remotes: &Arc<Remotes>,
+    located: &LocatedBlock,
+    range: Range<u64>,
+    tried: &mut Vec<String>,
+) -> Asked {
+    let (remotes, located, before) = (Arc::clone(remotes), located.clone(), std::mem::take(tried));
+    let asked = tokio::task::spawn_blocking(move || {
+        let mut tried = before;
+        let asked = remotes.open(&located, range, &mut tried);
+        (asked, tried)
+    });
+    let Ok((asked, all)) = asked.await else { return Asked::Nobody };
+    *tried = all;
+    asked
 }
 
 /// Opens a file of at least the planned length. An append in progress hides the last block: it is waited for.
