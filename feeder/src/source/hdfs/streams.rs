@@ -93,8 +93,8 @@ impl Remotes {
     }
 
     /// The most that may be expected from another DataNode that has the block, and is not avoided; `None` if there is none.
-    fn elsewhere(&self, piece: &RemotePiece, host: &str) -> Option<f64> {
-        let order = self.order(&piece.located, &piece.tried);
+    fn elsewhere(&self, located: &LocatedBlock, tried: &[String], host: &str) -> Option<f64> {
+        let order = self.order(located, tried);
         let avoided = self.avoided.lock().unwrap_or_else(PoisonError::into_inner);
         let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         let others = order.iter().filter(|other| *other != host && !avoided.contains_key(*other));
@@ -207,7 +207,7 @@ impl RemotePiece {
             return None;
         }
         let rate = bytes as f64 / took.as_secs_f64();
-        let elsewhere = self.remotes.elsewhere(self, stream.host())?;
+        let elsewhere = self.remotes.elsewhere(&self.located, &self.tried, stream.host())?;
         (rate * TIMES_FASTER < elsewhere).then_some((rate, elsewhere))
     }
 
@@ -225,7 +225,7 @@ impl RemotePiece {
             let avoided = self.remotes.avoided.lock().unwrap_or_else(PoisonError::into_inner);
             avoided.get(stream.host()).is_some_and(|until| *until > Instant::now())
         };
-        is_avoided && self.remotes.elsewhere(self, stream.host()).is_some()
+        is_avoided && self.remotes.elsewhere(&self.located, &self.tried, stream.host()).is_some()
     }
 }
 
@@ -278,5 +278,14 @@ mod tests {
         remotes.avoid(&a);
         assert_eq!(remotes.order(&located, &[]), [&*b, &*c, &*a]);
         assert_eq!(remotes.order(&located, std::slice::from_ref(&b)), [&*c, &*a]);
+
+        // Of whom nothing is known something is expected, and nothing of who is avoided.
+        let elsewhere =
+            |tried: &[String], host: &str| remotes.elsewhere(&located, tried, host).map(f64::to_bits);
+        assert_eq!(elsewhere(&[], &b), Some(EXPECTED.to_bits()));
+        remotes.note(&c, 500.0);
+        remotes.note(&c, 1500.0);
+        assert_eq!(elsewhere(&[], &b), Some(1000f64.to_bits()));
+        assert_eq!(elsewhere(std::slice::from_ref(&c), &b), None);
     }
 }
