@@ -133,9 +133,9 @@ fn a_datanode_that_falls_silent_while_it_sends_is_replaced_at_the_byte() {
     remote.hdfs.write("/in", bytes.clone(), None).unwrap();
     let mut feed = remote.feed(&["hdfs:///in", "--hdfs-timeout", "6"]);
     feed.read(8 * MIB);
-    remote.hdfs.datanode(0).stop();
+    let silent = remote.hdfs.datanode(0).stop();
     let report = feed.finish_with(&bytes);
-    remote.hdfs.datanode(0).cont();
+    silent.cont();
     all_direct(&report, bytes.len());
 }
 
@@ -149,9 +149,9 @@ fn a_datanode_that_sends_slowly_is_left_for_the_other_one() {
     let report = thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(Relaxed) {
-                remote.hdfs.datanode(0).stop();
+                let silent = remote.hdfs.datanode(0).stop();
                 thread::sleep(Duration::from_millis(980));
-                remote.hdfs.datanode(0).cont();
+                silent.cont();
                 thread::sleep(Duration::from_millis(20));
             }
         });
