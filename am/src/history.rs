@@ -139,9 +139,17 @@ impl History {
                 if !has_state && !has_events {
                     continue;
                 }
-                match successor.look().await {
+                let looked = loop {
+                    match successor.look().await {
+                        Err(AmError::Superseded { .. }) => return,
+                        // There is no other time to say what is said last.
+                        failed @ Err(_) if is_over => tell(failed),
+                        looked => break looked,
+                    }
+                    sleep(LOOK).await;
+                };
+                match looked {
                     Ok(()) => {}
-                    Err(AmError::Superseded { .. }) => return,
                     failed => {
                         tell(failed);
                         continue;

@@ -1,5 +1,8 @@
 //! The job's outputs: what is done with them, one thing after the other, beside the dispatcher.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use forebay_job::Job;
 use forebay_output::{OutputDir, OutputError, commit};
 use forebay_scheduler::Attempt;
@@ -40,7 +43,13 @@ pub(crate) struct CommitFailure {
 #[derive(Debug, Clone)]
 pub(crate) struct Outputs {
     dirs: Vec<OutputDir>,
+    /// [`OPEN`] until a commit begins or none may any more, for all clones.
+    fate: Arc<AtomicU8>,
 }
+
+const OPEN: u8 = 0;
+const COMMITTING: u8 = 1;
+const GIVEN_UP: u8 = 2;
 
 impl Outputs {
     /// Touches nothing.
@@ -49,7 +58,18 @@ impl Outputs {
         let dir = |output: &forebay_job::Output| {
             Ok(OutputDir::open(&Address::parse(output.path.as_ref())?, id, &clusters)?)
         };
-        Ok(Self { dirs: job.outputs.iter().map(dir).collect::<Result<_, AmError>>()? })
+        let dirs = job.outputs.iter().map(dir).collect::<Result<_, AmError>>()?;
+        Ok(Self { dirs, fate: Arc::new(AtomicU8::new(OPEN)) })
+    }
+
+    /// Lets no commit begin any more. Says whether none has begun: one that has may still be under way, beside whoever asks.
+    pub(crate) fn give_up(&self) -> bool {
+        self.turn(GIVEN_UP)
+    }
+
+    fn turn(&self, fate: u8) -> bool {
+        let turned = self.fate.compare_exchange(OPEN, fate, Ordering::SeqCst, Ordering::SeqCst);
+        turned.map_or_else(|was| was == fate, |_| true)
     }
 
     /// Their paths, in full.
@@ -89,6 +109,10 @@ impl Outputs {
                 }
                 Done::Discarded(attempt, result)
             }
+            Task::Commit(_) if !self.turn(COMMITTING) => Done::Committed(Err(CommitFailure {
+                why: "the application master is ending".to_owned(),
+                is_final: false,
+            })),
             Task::Commit(attempts) => {
                 let attempts: Vec<_> = attempts
                     .into_iter()

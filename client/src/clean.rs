@@ -40,14 +40,10 @@ impl Client {
             Verdict::Succeeded | Verdict::CommitFailed { .. } => Vec::new(),
             Verdict::Failed { .. } | Verdict::Stopped { .. } => self.outputs(id).await?,
         };
-        // Soon, if that can be. While somebody may be renaming there, nothing is renamed back.
-        if furthest(&outputs).await? == State::Open {
-            undo(&outputs).await?;
-        }
+        // Until then its application master may be renaming there, and containers may be staging.
         if self.is_removed_within(&staging, ENDING).await? {
             return Ok(Found::Staged);
         }
-        // Again: containers may have staged more before they ended.
         let found = undo(&outputs).await?;
         self.site.remote.remove(&staging).await?;
         Ok(found)

@@ -154,11 +154,6 @@ impl Meter {
         *self.slow.lock().unwrap_or_else(PoisonError::into_inner).entry(host.to_owned()).or_default() += 1;
     }
 
-    /// How long the feed has waited for room so far.
-    pub(crate) fn waited_for_room(&self) -> Duration {
-        Duration::from_nanos(self.pipe_full.load(Relaxed))
-    }
-
     /// Of what came over the network: what this process itself has read from DataNodes, and what happened.
     pub fn remote_reads(&self) -> RemoteReads {
         let slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner).clone();

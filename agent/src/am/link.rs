@@ -166,6 +166,8 @@ impl Link {
         let connected = timeout(limit, self.bootstrap.connect_to(&place.address)).await;
         let connected = connected.map_err(|_| failed(format!("{} does not answer", place.address)))?;
         let client = connected.map_err(|error| failed(error.to_string()))?;
+        // Until it is the one that is asked, no splits are asked for: they would be the other one's.
+        let _alone = self.leasing.lock().await;
         if self.standing.has_registered() {
             self.rejoin(client.clone()).await?;
         }
@@ -179,7 +181,6 @@ impl Link {
 
     /// Tells a new AM what this attempt holds.
     async fn rejoin(&self, mut client: Agent) -> Result<(), Trouble> {
-        let _alone = self.leasing.lock().await;
         let (pid, host) = who();
         let attempt = v1::Attempt { index: self.bootstrap.index, number: self.bootstrap.number };
         let request = self.standing.rejoin(attempt, pid, host);

@@ -89,9 +89,11 @@ impl Ending {
                 error @ (AmError::Superseded { .. } | AmError::Left { .. } | AmError::Interrupted { .. }),
             ) => {
                 tracing::error!("{error}");
-                // The NodeManager gives a container that it kills some hundred milliseconds.
+                // The NodeManager gives a container that it kills some hundred milliseconds. A commit may still be under way in
+                // this process: that is left to a client.
                 if !matches!(error, AmError::Superseded { .. })
                     && self.is_killed().await
+                    && self.outputs.as_ref().is_none_or(Outputs::give_up)
                     && abort(self.outputs.as_ref()).await
                 {
                     self.unstage().await;
@@ -195,12 +197,12 @@ impl Ending {
     }
 }
 
-/// Removes all output that is staged. Says whether nothing of it is left.
+/// Removes all output that is staged. Says whether nothing of it is left: what turns out to be committed is left to a client, which
+/// finishes that.
 async fn abort(outputs: Option<&Outputs>) -> bool {
     let Some(outputs) = outputs else { return true };
     match timeout(CLEARING, outputs.abort()).await {
-        // What is committed stays.
-        Ok(Ok(()) | Err(OutputError::Done { .. })) => return true,
+        Ok(Ok(())) => return true,
         Ok(Err(error)) => tracing::warn!("what the job had staged could not be removed: {error}"),
         Err(_) => tracing::warn!("what the job had staged could not be removed in time"),
     }

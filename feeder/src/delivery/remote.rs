@@ -9,9 +9,9 @@ use forebay_shortcircuit::Verifier;
 use rustix::event::PollFlags;
 
 use super::Delivery;
+use crate::DeliveryError;
 use crate::sink::{Halt, wait_for};
 use crate::source::RemotePiece;
-use crate::{DeliveryError, Meter};
 
 /// Why a remote piece is not delivered to its end.
 pub(super) enum Broken {
@@ -32,23 +32,22 @@ impl From<ReadError> for Broken {
     }
 }
 
-/// Between two looks at whether a DataNode is slow.
+/// Between two looks at whether a DataNode is silent or slow, at most.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How fast a stream is.
+/// How fast a stream is, from when it was first waited for: until then the kernel had what the feed asked for.
 struct Pace {
     began: Instant,
-    /// Where in the block it began.
+    /// Where in the block it was then.
     at: u64,
-    /// How long the feed had waited for the worker by then.
+    /// How long it has been waited for.
     waited: Duration,
 }
 
 impl Pace {
-    /// How many bytes have come, and how long that took without the time in which the worker was waited for.
-    fn so_far(&self, stream: &Stream, meter: &Meter) -> (u64, Duration) {
-        let waited = meter.waited_for_room().saturating_sub(self.waited);
-        (stream.at() - self.at, self.began.elapsed().saturating_sub(waited))
+    /// How many bytes have come since.
+    fn bytes(&self, stream: &Stream) -> u64 {
+        stream.at() - self.at
     }
 }
 
@@ -86,10 +85,11 @@ impl Delivery<'_> {
             ));
         }
         let through_memory = self.through_memory() || !fits;
-        let pace = Pace { began: Instant::now(), at: stream.at(), waited: self.meter.waited_for_room() };
-        let result = self.follow(piece, stream, verifier, through_memory, &pace);
-        let (bytes, took) = pace.so_far(stream, self.meter);
-        piece.note(stream, bytes, took);
+        let mut pace = None;
+        let result = self.follow(piece, stream, verifier, through_memory, &mut pace);
+        if let Some(pace) = pace {
+            piece.note(stream, pace.bytes(stream), (pace.began.elapsed(), pace.waited));
+        }
         result
     }
 
@@ -99,9 +99,9 @@ impl Delivery<'_> {
         stream: &mut Stream,
         verifier: &mut Verifier,
         through_memory: bool,
-        pace: &Pace,
+        pace: &mut Option<Pace>,
     ) -> Result<(), Broken> {
-        let (mut silent, mut look_at) = (Duration::ZERO, pace.began + LOOK);
+        let mut silent = Duration::ZERO;
         loop {
             let step = if through_memory {
                 stream.read()?
@@ -120,19 +120,18 @@ impl Delivery<'_> {
                 }
                 Step::Wait => {
                     let Some(socket) = stream.socket() else { return Ok(()) };
-                    let pause = piece.silence().min(LOOK);
-                    if !wait_for(self.watch, &socket, PollFlags::IN, Some(pause))? {
-                        silent += pause;
-                    }
+                    let began = Instant::now();
+                    let pace =
+                        pace.get_or_insert_with(|| Pace { began, at: stream.at(), waited: Duration::ZERO });
+                    wait_for(self.watch, &socket, PollFlags::IN, Some(piece.silence().min(LOOK)))?;
+                    let waited = began.elapsed();
+                    silent += waited;
                     if silent >= piece.silence() {
                         return Err(stream.silent(silent).into());
                     }
-                    if Instant::now() >= look_at {
-                        look_at = Instant::now() + LOOK;
-                        let (bytes, took) = pace.so_far(stream, self.meter);
-                        if let Some((rate, elsewhere)) = piece.is_slow(stream, bytes, took) {
-                            return Err(stream.slow(rate, elsewhere).into());
-                        }
+                    pace.waited += waited;
+                    if let Some((rate, elsewhere)) = piece.is_slow(stream, pace.bytes(stream), pace.waited) {
+                        return Err(stream.slow(rate, elsewhere).into());
                     }
                 }
                 Step::End => return Ok(()),

@@ -276,6 +276,11 @@ impl Ahead {
     pub(crate) fn lost(&mut self, piece: RemotePiece, at: u64, error: &ReadError) {
         let RemotePiece { located, bytes, file, remotes, mut tried, mut closed, permit, .. } = piece;
         let path = file.name();
+        if at >= bytes.end {
+            // All of it has come, and only the word that it is all has not.
+            tracing::info!(path, %error, "a read broke off behind its end");
+            return;
+        }
         tracing::warn!(path, %error, "a read broke off, going on");
         self.meter.resumed.fetch_add(1, Relaxed);
         if error.is_corrupt() {

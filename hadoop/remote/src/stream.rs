@@ -208,7 +208,11 @@ impl Stream {
             self.look(pipes, whole)?;
             let (skip, len) = self.hand_over(whole);
             let trimmed = if len > 0 { skip } else { whole };
-            discard(pipes, trimmed).map_err(|fault| self.failed(fault))?;
+            discard(pipes, trimmed).map_err(|fault| {
+                // Nobody has got it.
+                self.from -= whole as u64;
+                self.failed(fault)
+            })?;
             if len > 0 {
                 self.done = whole - skip - len;
                 return Ok(Step::Ready(len));

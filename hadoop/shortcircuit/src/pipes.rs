@@ -38,6 +38,12 @@ impl Pipes {
             Ok((read, write, size))
         };
         let ((held_read, held_write, a), (look_read, look_write, b)) = (pipe()?, pipe()?);
+        // What one holds, in however many pieces, the other one has to hold, too.
+        for (pipe, size) in [(&held_write, a), (&look_write, b)] {
+            if size > a.min(b) {
+                fcntl_setpipe_size(pipe, a.min(b))?;
+            }
+        }
         // A stretch that begins and ends within pages takes a page more than its length.
         let capacity = a.min(b).saturating_sub(2 * PAGE).max(PAGE);
         let (held, looked_at) = ((held_read, held_write), (look_read, look_write));

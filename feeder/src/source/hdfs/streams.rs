@@ -25,8 +25,6 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 const HASTE: Duration = Duration::from_secs(1);
 /// How long a stream is watched before it counts as slow.
 const WATCHED: Duration = Duration::from_millis(300);
-/// Bytes of a stream from which on its rate tells something.
-const TELLING: u64 = 4 << 20;
 /// How many times faster another DataNode must have been for a stream to be left for it.
 const TIMES_FASTER: f64 = 4.0;
 /// What a DataNode is expected to give that nothing is known of yet, in bytes per second.
@@ -45,7 +43,7 @@ pub(crate) struct Remotes {
 /// What came of asking the DataNodes that have a block.
 pub(super) enum Asked {
     Opened(Box<Stream>),
-    /// One of them does not accept the token.
+    /// None gives it, and one of them does not accept the token.
     Token,
     /// None gives it.
     Nobody,
@@ -98,7 +96,10 @@ impl Remotes {
         let avoided = self.avoided.lock().unwrap_or_else(PoisonError::into_inner);
         let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         let others = order.iter().filter(|other| *other != host && !avoided.contains_key(*other));
-        others.map(|other| rates.get(other).copied().unwrap_or(EXPECTED)).max_by(f64::total_cmp)
+        // Nobody is expected to give more than the best one that was seen: the network may be what limits all of them.
+        let expected =
+            rates.values().copied().max_by(f64::total_cmp).map_or(EXPECTED, |most| most.min(EXPECTED));
+        others.map(|other| rates.get(other).copied().unwrap_or(expected)).max_by(f64::total_cmp)
     }
 
     /// Who is asked for a block, in this order: as the NameNode has sorted them, the nearest first, but who has failed lately at
@@ -119,13 +120,14 @@ impl Remotes {
     /// Opens a part of a block at one of its DataNodes; who fails is added to `tried`. Blocks the thread.
     pub(super) fn open(&self, located: &LocatedBlock, range: Range<u64>, tried: &mut Vec<String>) -> Asked {
         let hosts = self.order(located, tried);
-        let mut late = Vec::new();
+        // Who refuses a token may lack a key that others have.
+        let (mut late, mut refused) = (Vec::new(), false);
         for (i, host) in hosts.iter().enumerate() {
             let is_last = i + 1 == hosts.len();
             let patience = if is_last { self.silence } else { self.silence.min(HASTE) };
             match self.datanodes.open(host, (&located.block, &located.token), range.clone(), patience) {
                 Ok(stream) => return Asked::Opened(Box::new(stream)),
-                Err(error) if error.is_token() => return Asked::Token,
+                Err(error) if error.is_token() => refused = true,
                 Err(error) if error.is_late() && !is_last => {
                     self.avoid(host);
                     late.push(host);
@@ -137,11 +139,11 @@ impl Remotes {
         for host in late {
             match self.datanodes.open(host, (&located.block, &located.token), range.clone(), self.silence) {
                 Ok(stream) => return Asked::Opened(Box::new(stream)),
-                Err(error) if error.is_token() => return Asked::Token,
+                Err(error) if error.is_token() => refused = true,
                 Err(error) => self.failed(&error, tried),
             }
         }
-        Asked::Nobody
+        if refused { Asked::Token } else { Asked::Nobody }
     }
 
     /// Remembers who has failed, and for what.
@@ -201,21 +203,23 @@ impl RemotePiece {
     }
 
     /// Whether its stream is worth leaving for another DataNode, of which so many bytes have come while the feed has waited for
-    /// it, and was busy with it, for so long: what it gives, and what can be had elsewhere, in bytes per second.
-    pub(crate) fn is_slow(&self, stream: &Stream, bytes: u64, took: Duration) -> Option<(f64, f64)> {
-        if took < WATCHED {
+    /// it for so long: what it gives, and what can be had elsewhere, in bytes per second.
+    pub(crate) fn is_slow(&self, stream: &Stream, bytes: u64, waited: Duration) -> Option<(f64, f64)> {
+        // The first byte may have to be waited for: a disk has to find it.
+        if waited < if bytes == 0 { HASTE } else { WATCHED } {
             return None;
         }
-        let rate = bytes as f64 / took.as_secs_f64();
+        let rate = bytes as f64 / waited.as_secs_f64();
         let elsewhere = self.remotes.elsewhere(&self.located, &self.tried, stream.host())?;
         (rate * TIMES_FASTER < elsewhere).then_some((rate, elsewhere))
     }
 
-    /// Its stream is over, or left: so many bytes have come of it in so long.
-    pub(crate) fn note(&self, stream: &Stream, bytes: u64, took: Duration) {
-        // Shorter streams tell more of their beginning than of the DataNode.
-        if bytes >= TELLING || took >= WATCHED {
-            self.remotes.note(stream.host(), bytes as f64 / took.as_secs_f64().max(1e-6));
+    /// Its stream is over, or left: so many bytes have come of it since it was first waited for, in so long, during which it was
+    /// waited for so long.
+    pub(crate) fn note(&self, stream: &Stream, bytes: u64, (took, waited): (Duration, Duration)) {
+        // What was seldom waited for tells how fast a socket is emptied, not how fast the DataNode fills it.
+        if waited >= WATCHED && waited * 2 >= took {
+            self.remotes.note(stream.host(), bytes as f64 / took.as_secs_f64());
         }
     }
 
@@ -283,6 +287,8 @@ mod tests {
         let elsewhere =
             |tried: &[String], host: &str| remotes.elsewhere(&located, tried, host).map(f64::to_bits);
         assert_eq!(elsewhere(&[], &b), Some(EXPECTED.to_bits()));
+        remotes.note(&b, 2000.0);
+        assert_eq!(elsewhere(&[], &b), Some(2000f64.to_bits()), "the network may give no more to anybody");
         remotes.note(&c, 500.0);
         remotes.note(&c, 1500.0);
         assert_eq!(elsewhere(&[], &b), Some(1000f64.to_bits()));
