@@ -329,7 +329,7 @@ fn a_resourcemanager_killed_and_started_again_finds_the_job() {
 fn a_job_outlives_a_fail_over_and_the_loss_of_a_node() {
     let cluster = Cluster::start(YarnOptions {
         rm_ha: true,
-        nm_expiry_ms: Some(30_000),
+        nm_expiry_ms: Some(20_000),
         nm_memory_mib: 768,
         ..YarnOptions::default()
     });
@@ -348,5 +348,7 @@ fn a_job_outlives_a_fail_over_and_the_loss_of_a_node() {
     assert_eq!(state["cluster"]["attempt"], 1, "{state}");
     let again = state["workers"].as_array().unwrap().iter().filter(|worker| worker["attempt"] != 1);
     let why: Vec<String> = again.map(|worker| worker["failure"].to_string()).collect();
-    assert!(!why.is_empty() && why.iter().all(|why| why.contains("lost")), "{why:?}");
+    // Whoever is quicker: YARN, or the application master that hears nothing of the agent for 30 s.
+    let is_told = |why: &String| why.contains("lost") || why.contains("was not heard of for");
+    assert!(!why.is_empty() && why.iter().all(is_told), "{why:?}");
 }
