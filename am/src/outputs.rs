@@ -130,16 +130,8 @@ impl Outputs {
         }
     }
 
-    /// Removes all that the job has staged.
+    /// Removes all that the job has staged; nothing where it is committed.
     pub(crate) async fn abort(&self) -> Result<(), OutputError> {
-        let mut result = Ok(());
-        for dir in &self.dirs {
-            let aborted = dir.abort().await;
-            // That a path is committed is the least that can be wrong.
-            if aborted.is_err() && matches!(result, Ok(()) | Err(OutputError::Done { .. })) {
-                result = aborted;
-            }
-        }
-        result
+        forebay_output::abort(&self.dirs).await
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use forebay_am::Verdict;
-use forebay_output::{OutputDir, OutputError, State, finish_commit};
+use forebay_output::{OutputDir, OutputError, abort, finish_commit};
 use forebay_store::Address;
 use tokio::time::sleep;
 
@@ -72,27 +72,10 @@ impl Client {
     }
 }
 
-/// How far the one is that is the furthest.
-async fn furthest(outputs: &[OutputDir]) -> Result<State, OutputError> {
-    let mut furthest = State::Open;
-    for output in outputs {
-        match output.state().await? {
-            State::Committed => return Ok(State::Committed),
-            State::Committing => furthest = State::Committing,
-            State::Open => {}
-        }
-    }
-    Ok(furthest)
-}
-
 /// Takes back what is staged, and a commit that broke off. One that is done in one path is finished in all.
 async fn undo(outputs: &[OutputDir]) -> Result<Found, OutputError> {
-    if furthest(outputs).await? == State::Committed {
-        finish_commit(outputs).await?;
-        return Ok(Found::Committed);
+    match abort(outputs).await {
+        Err(OutputError::Done { .. }) => finish_commit(outputs).await.map(|_| Found::Committed),
+        aborted => aborted.map(|()| Found::Staged),
     }
-    for output in outputs {
-        output.abort().await?;
-    }
-    Ok(Found::Staged)
 }

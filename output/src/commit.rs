@@ -39,6 +39,21 @@ pub async fn finish_commit(outputs: &[OutputDir]) -> Result<State, OutputError> 
     undo_if_refused(outputs, done).await.map(|()| State::Committed)
 }
 
+/// Removes all that is staged, and undoes a commit that broke off, in all paths. If a commit has ended in one of them nothing is done:
+/// [`OutputError::Done`], and [`finish_commit`] sees to the others.
+pub async fn abort(outputs: &[OutputDir]) -> Result<(), OutputError> {
+    for output in outputs {
+        if output.state().await? == State::Committed {
+            return Err(OutputError::Done { path: output.address() });
+        }
+    }
+    let mut result = Ok(());
+    for output in outputs {
+        result = result.and(output.abort().await);
+    }
+    result
+}
+
 async fn make_plans(outputs: &[OutputDir], attempts: &[Attempt]) -> Result<(), OutputError> {
     for output in outputs {
         // What has begun goes on as it was planned.

@@ -26,7 +26,7 @@ mod upload;
 mod walk;
 
 pub use attempt::Attempt;
-pub use commit::{commit, finish_commit};
+pub use commit::{abort, commit, finish_commit};
 pub use dir::{OutputDir, State};
 pub use error::OutputError;
 pub use note::{Kind, Staged};

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{commit, finish_commit};
+use super::{abort, commit, finish_commit};
 use crate::store::{Fuse, Renamed, Store};
 use crate::{Attempt, OutputDir, OutputError, State};
 
@@ -184,16 +184,17 @@ async fn finished(context: String, outputs: [OutputDir; 2]) {
 }
 
 async fn aborted(context: String, outputs: [OutputDir; 2]) {
-    for output in &outputs {
-        match output.abort().await {
-            Ok(()) => assert_eq!(content(&output.store).await, None, "{context}"),
-            // What was declared a success stays one.
-            Err(OutputError::Done { .. }) => {
-                finish_commit(std::slice::from_ref(output)).await.unwrap();
-                assert_eq!(content(&output.store).await.unwrap(), whole("job"), "{context}");
-            }
-            Err(error) => panic!("{context}: {error}"),
+    let wanted = match abort(&outputs).await {
+        Ok(()) => None,
+        // What was declared a success stays one, in all paths.
+        Err(OutputError::Done { .. }) => {
+            finish_commit(&outputs).await.unwrap();
+            Some(whole("job"))
         }
+        Err(error) => panic!("{context}: {error}"),
+    };
+    for output in &outputs {
+        assert_eq!(content(&output.store).await, wanted, "{context}");
     }
 }
 
