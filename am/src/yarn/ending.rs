@@ -90,13 +90,13 @@ impl Ending {
             ) => {
                 tracing::error!("{error}");
                 // The NodeManager gives a container that it kills some hundred milliseconds. A commit may still be under way in
-                // this process: that is left to a client.
+                // this process: that is left to a client. So are the files for containers, by which a client knows that
+                // workers may have staged more before they ended.
                 if !matches!(error, AmError::Superseded { .. })
                     && self.is_killed().await
                     && self.outputs.as_ref().is_none_or(Outputs::give_up)
-                    && abort(self.outputs.as_ref()).await
                 {
-                    self.unstage().await;
+                    abort(self.outputs.as_ref()).await;
                 }
                 1
             }
