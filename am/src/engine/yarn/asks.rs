@@ -118,6 +118,10 @@ impl Asks {
     /// that is not known, what has changed is to be sent again.
     pub(crate) fn refused(&mut self, sent: &Unsent) -> Vec<Attempt> {
         let [(id, want)] = &sent.wants[..] else {
+            if sent.wants.is_empty() {
+                // It is about something that was sent before and is not answered, but passed for told.
+                self.forgotten();
+            }
             self.one_by_one = true;
             return Vec::new();
         };
@@ -304,6 +308,16 @@ mod tests {
         asks.want(two, want(&[], None));
         asks.want(three, want(&[], None));
         assert_eq!(ids(&asks).len(), 2);
+    }
+
+    #[test]
+    fn a_refusal_of_what_passed_for_told_has_all_said_again() {
+        let mut asks = Asks::default();
+        asks.want(A, want(&[], None));
+        sent(&mut asks);
+        assert!(asks.unsent().wants.is_empty());
+        assert_eq!(refused(&mut asks), [], "it is not known which");
+        assert_eq!(refused(&mut asks), [A]);
     }
 
     #[test]
