@@ -27,7 +27,7 @@ const QUEUE: Duration = Duration::from_secs(5);
 /// After so long without a word it is said that there is none.
 const SILENCE: Duration = Duration::from_secs(10);
 /// How long a ResourceManager may not know a job that it has known.
-const FORGOTTEN: Duration = Duration::from_mins(1);
+pub(crate) const FORGOTTEN: Duration = Duration::from_mins(1);
 /// How long a job that says it is over may take until the ResourceManager says so, too.
 const LEAVING: Duration = Duration::from_mins(1);
 

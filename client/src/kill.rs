@@ -136,7 +136,11 @@ impl Client {
                 _ => return Ok(None),
             }
             // HDFS knows where it is, and may be away.
-            match timeout(GRACE, speak(&mut link, why, &mut is_asked, reached)).await {
+            let told = match timeout(GRACE, speak(&mut link, why, &mut is_asked, reached)).await {
+                Ok(Ok(None)) if Instant::now() < last => Ok(Ok(self.kept_as_ending(id).await)),
+                told => told,
+            };
+            match told {
                 Ok(Ok(Some(state))) if is_ending(&state) && Instant::now() < last => {
                     deadline = deadline.max(Instant::now() + GRACE);
                 }
@@ -162,6 +166,12 @@ impl Client {
             }
             sleep(LOOK).await;
         }
+    }
+
+    /// What an application master that does not answer has kept of a job that is about to be over: it may be at that still.
+    async fn kept_as_ending(&self, id: &str) -> Option<JobState> {
+        let kept = timeout(GRACE, self.history(id).state()).await.ok()?.ok()??;
+        is_ending(&kept).then_some(kept)
     }
 
     /// The application is over: looks how it ended, and clears away.

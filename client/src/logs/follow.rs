@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use forebay_am::{Attempt, JobState};
+use forebay_am::{Attempt, JobState, Phase};
 use forebay_protocol::Client as AmClient;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -13,6 +13,7 @@ use tonic::{Code, Status};
 use super::{Log, LogsError, Out, WAITING, Wanted, Word, living, news, print_kept, read_log};
 use crate::ClientError;
 use crate::client::Client;
+use crate::follow::FORGOTTEN;
 use crate::history::History;
 use crate::link::Link;
 
@@ -92,8 +93,11 @@ struct Looker<'a> {
     wanted: &'a Wanted,
     history: History,
     link: Link,
-    /// YARN has, or had, the job.
+    /// There is, or was, such a job.
     is_known: bool,
+    /// The ResourceManager had it when it was asked, and since when it has not.
+    was_there: bool,
+    gone_since: Option<Instant>,
 }
 
 impl Looker<'_> {
@@ -106,7 +110,16 @@ impl Looker<'_> {
     async fn see(&mut self, ask: Ask) -> Result<Sight, ClientError> {
         // First: what an application that is over has not kept will not be kept.
         let is_over = match self.client.application(self.id).await {
-            Ok(Some(application)) => application.state.is_over(),
+            Ok(Some(application)) => {
+                (self.was_there, self.gone_since) = (true, None);
+                application.state.is_over()
+            }
+            // It may have been restarted, and not have read yet what it knows.
+            Ok(None) if self.was_there => {
+                let since = *self.gone_since.get_or_insert_with(Instant::now);
+                let is_finished = |state: JobState| state.phase == Phase::Finished;
+                since.elapsed() > FORGOTTEN || self.history.state().await?.is_some_and(is_finished)
+            }
             Ok(None) if self.is_known || self.history.job().await?.is_some() => true,
             Ok(None) => return Err(self.client.no_job(self.id, &self.history).await),
             // It may be restarting.
@@ -144,6 +157,8 @@ impl Client {
             history: self.history(id),
             link: self.link(id),
             is_known: false,
+            was_there: false,
+            gone_since: None,
         };
         let history = self.history(id);
         let (sender, mut words) = mpsc::channel(WAITING);
