@@ -34,6 +34,8 @@ pub struct Meter {
     pub(crate) verified: AtomicU64,
     /// Bytes that were delivered from DataNodes directly, packet by packet.
     pub(crate) direct: AtomicU64,
+    /// Those of them that the DataNodes had no checksums for.
+    pub(crate) unchecked: AtomicU64,
     /// How often a piece went on with another stream, since the one before had failed.
     pub(crate) resumed: AtomicU64,
     /// How often a DataNode was left since it was slow.
@@ -102,6 +104,8 @@ pub struct Snapshot {
 pub struct RemoteReads {
     /// Bytes delivered that were read from DataNodes by our own reader; the others came through `hdfs-native`.
     pub direct_bytes: u64,
+    /// Those of them for which the DataNode had no checksums: files written without, or checksums that it has lost.
+    pub unverified_bytes: u64,
     /// How often a read broke off and was gone on with at the byte, from the same DataNode or another one.
     pub resumed: u64,
     /// DataNodes (`HOST:PORT`) that were left for faster ones, and how often.
@@ -157,7 +161,12 @@ impl Meter {
     /// Of what came over the network: what this process itself has read from DataNodes, and what happened.
     pub fn remote_reads(&self) -> RemoteReads {
         let slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        RemoteReads { direct_bytes: self.direct.load(Relaxed), resumed: self.resumed.load(Relaxed), slow }
+        RemoteReads {
+            direct_bytes: self.direct.load(Relaxed),
+            unverified_bytes: self.unchecked.load(Relaxed),
+            resumed: self.resumed.load(Relaxed),
+            slow,
+        }
     }
 
     /// Where the feed's stream is: what was delivered since its beginning.

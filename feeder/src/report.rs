@@ -186,10 +186,11 @@ impl fmt::Display for Report {
             for (reason, n) in &self.remote_bytes {
                 write!(f, ", {} over the network ({reason})", bytes(*n))?;
             }
-            match self.remote_reads.resumed {
-                0 => {}
-                1 => write!(f, ", one read went on at another replica")?,
-                n => write!(f, ", {n} reads went on at another replica")?,
+            if self.remote_reads.unverified_bytes > 0 {
+                write!(f, ", {} without checksums", bytes(self.remote_reads.unverified_bytes))?;
+            }
+            if self.remote_reads.resumed > 0 {
+                write!(f, ", {} broke off and went on", count(self.remote_reads.resumed, "read"))?;
             }
             for (host, n) in &self.remote_reads.slow {
                 write!(

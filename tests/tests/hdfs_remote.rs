@@ -65,6 +65,7 @@ fn flip(path: &Path, at: u64) {
 fn all_direct(report: &Value, len: usize) {
     assert_eq!(report["remote_bytes"], serde_json::json!({ "off": len }), "{report}");
     assert_eq!(report["remote_reads"]["direct_bytes"], len, "{report}");
+    assert_eq!(report["remote_reads"]["unverified_bytes"], 0, "{report}");
 }
 
 #[test]
@@ -77,7 +78,21 @@ fn remote_blocks_are_verified_and_not_copied() {
     assert_eq!(report["bytes_copied"], 0, "{report}");
     assert!(report["peak_memory_bytes"].as_u64().unwrap() < 64 << 20, "{report}");
     seen_bytes_are_the_same(&remote);
+    bytes_without_checksums_are_told(&remote);
     shares_hold_each_line_once(&remote);
+}
+
+fn bytes_without_checksums_are_told(remote: &Remote) {
+    let bytes = numbered(3 * MIB);
+    let local = tempfile::NamedTempFile::new().unwrap();
+    fs::write(local.path(), &bytes).unwrap();
+    let shell = ["-D", "dfs.checksum.type=NULL", "-put", local.path().to_str().unwrap(), "/unchecked"];
+    let mut put = remote.hdfs.java("org.apache.hadoop.fs.FsShell", shell);
+    assert!(put.status().unwrap().success());
+    let (got, output, report) = remote.feed(&["hdfs:///unchecked"]).finish();
+    assert!(output.status.success() && got == bytes, "{}", said(&output));
+    assert_eq!(report["remote_reads"]["unverified_bytes"], bytes.len(), "{report}");
+    assert!(said(&output).contains("3.0 MiB without checksums"), "{}", said(&output));
 }
 
 /// Where bytes have to be seen they pass through memory, and are verified there.

@@ -42,6 +42,8 @@ struct Pace {
     at: u64,
     /// How long it has been waited for.
     waited: Duration,
+    /// When it has been waited for so long, the next look at whether it is slow is due.
+    look_at: Duration,
 }
 
 impl Pace {
@@ -117,12 +119,19 @@ impl Delivery<'_> {
                         self.held(stream.ends(), verifier, len)?;
                     }
                     self.meter.direct.fetch_add(len as u64, Relaxed);
+                    if !stream.is_checked() {
+                        self.meter.unchecked.fetch_add(len as u64, Relaxed);
+                    }
                 }
                 Step::Wait => {
                     let Some(socket) = stream.socket() else { return Ok(()) };
                     let began = Instant::now();
-                    let pace =
-                        pace.get_or_insert_with(|| Pace { began, at: stream.at(), waited: Duration::ZERO });
+                    let pace = pace.get_or_insert_with(|| Pace {
+                        began,
+                        at: stream.at(),
+                        waited: Duration::ZERO,
+                        look_at: LOOK,
+                    });
                     wait_for(self.watch, &socket, PollFlags::IN, Some(piece.silence().min(LOOK)))?;
                     let waited = began.elapsed();
                     silent += waited;
@@ -130,8 +139,13 @@ impl Delivery<'_> {
                         return Err(stream.silent(silent).into());
                     }
                     pace.waited += waited;
-                    if let Some((rate, elsewhere)) = piece.is_slow(stream, pace.bytes(stream), pace.waited) {
-                        return Err(stream.slow(rate, elsewhere).into());
+                    if pace.waited >= pace.look_at {
+                        pace.look_at = pace.waited + LOOK;
+                        if let Some((rate, elsewhere)) =
+                            piece.is_slow(stream, pace.bytes(stream), pace.waited)
+                        {
+                            return Err(stream.slow(rate, elsewhere).into());
+                        }
                     }
                 }
                 Step::End => return Ok(()),

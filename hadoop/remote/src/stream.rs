@@ -107,6 +107,11 @@ impl Stream {
         usize::try_from(self.packets.chunk()).unwrap_or(usize::MAX)
     }
 
+    /// Whether there are checksums: a DataNode sends none for a block that was written without, or whose checksums it has lost.
+    pub fn is_checked(&self) -> bool {
+        self.packets.checksum() != ChecksumType::Null
+    }
+
     /// Offset in the block of the next byte to be handed over.
     pub fn at(&self) -> u64 {
         self.from.clamp(self.wanted.start, self.wanted.end)
@@ -300,8 +305,7 @@ impl Stream {
             return false;
         }
         if let Some(connection) = self.connection.take() {
-            let verified = self.packets.checksum() != ChecksumType::Null;
-            let status = if verified { Status::ChecksumOk } else { Status::Success };
+            let status = if self.is_checked() { Status::ChecksumOk } else { Status::Success };
             let message = ClientReadStatusProto { status: status.number() }.encode_length_delimited_to_vec();
             // A few bytes into an empty buffer: what cannot be sent at once is not sent.
             let told = connection.send(&message, Deadline::after(Duration::ZERO)).is_ok();
