@@ -1,6 +1,7 @@
 //! A job that is about to be submitted: planned, and all refused that can be refused before anything is changed.
 
 use forebay_am::JobPlan;
+use forebay_hadoop::yarn::Resource;
 use forebay_job::{Job, JobError};
 use forebay_output::OutputDir;
 use forebay_store::Address;
@@ -8,7 +9,7 @@ use serde::Serialize;
 
 use crate::ClientError;
 use crate::client::Client;
-use crate::sizes::{self, GPU, Node, Size};
+use crate::sizes::{self, Node, Size};
 use crate::staging::Cargo;
 
 /// Until the ResourceManager has given one.
@@ -153,10 +154,11 @@ impl Client {
                 return refused(format!("there is no node label '{label}': {known}"));
             }
         }
-        if job.worker_gpus > 0 && !self.rm.resource_types().await?.iter().any(|name| name == GPU) {
+        if job.worker_gpus > 0 && !self.rm.resource_types().await?.iter().any(|name| name == Resource::GPU) {
             return refused(format!(
-                "the cluster does not know the resource {GPU}, so workers can have no GPUs there; leave --worker-gpus at 0, or \
-                 have it set up (yarn.resource-types)"
+                "the cluster does not know the resource {}, so workers can have no GPUs there; leave --worker-gpus at 0, or \
+                 have it set up (yarn.resource-types)",
+                Resource::GPU
             ));
         }
         prepared.fits(None).or_else(refused)?;

@@ -14,7 +14,7 @@ use crate::ClientError;
 use crate::application::{Application, ApplicationState};
 use crate::prepare::Prepared;
 use crate::site::Site;
-use crate::sizes::{GPU, Node, Size};
+use crate::sizes::{Node, Size};
 use crate::staging::is_for_am;
 
 /// Of all applications of ours.
@@ -234,7 +234,7 @@ fn size(resource: &Resource) -> Size {
     Size {
         memory_mib: resource.memory_mib,
         cores: resource.vcores,
-        gpus: u32::try_from(resource.amount(GPU)).unwrap_or(u32::MAX),
+        gpus: u32::try_from(resource.amount(Resource::GPU)).unwrap_or(u32::MAX),
     }
 }
 

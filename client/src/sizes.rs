@@ -7,8 +7,6 @@ use forebay_am::container_mib;
 use forebay_job::Job;
 use serde::Serialize;
 
-/// YARN's name for GPUs.
-pub(crate) const GPU: &str = "yarn.io/gpu";
 const MIB: u64 = 1 << 20;
 
 /// The size of a container, or what a node has.

@@ -22,6 +22,9 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// YARN's name for GPUs.
+    pub const GPU: &str = "yarn.io/gpu";
+
     /// Memory and cores alone.
     pub fn new(memory_mib: u64, vcores: u32) -> Self {
         Self { memory_mib, vcores, others: BTreeMap::new() }

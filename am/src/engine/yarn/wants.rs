@@ -13,8 +13,6 @@ pub const FEED_MIB: u64 = 128;
 /// What a worker gets of which nothing is said, in MiB.
 pub const USUAL_WORKER_MIB: u64 = 1024;
 
-/// YARN's name for GPUs.
-const GPU: &str = "yarn.io/gpu";
 /// So many hosts are named for a container: more would say nothing.
 const MOST_HOSTS: usize = 16;
 /// With --grow-memory, a worker gets half as much again after each time that it was killed for its memory.
@@ -67,7 +65,7 @@ impl Wants {
         }
         let racks: BTreeSet<_> = hosts.iter().filter_map(|host| self.racks.get(host)).cloned().collect();
         let size = Resource::new(self.memory_mib(memory_steps), self.cores);
-        let size = if self.gpus == 0 { size } else { size.with(GPU, self.gpus.into()) };
+        let size = if self.gpus == 0 { size } else { size.with(Resource::GPU, self.gpus.into()) };
         Want { size, hosts, racks: racks.into_iter().collect(), label: self.label.clone() }
     }
 
