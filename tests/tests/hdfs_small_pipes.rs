@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
 
 use cluster::{Cluster, numbered};
 use forebay_fixtures::HdfsOptions;
@@ -19,6 +20,8 @@ use tempfile::TempDir;
 const MIB: usize = 1 << 20;
 /// A user who has no process and no pipe anywhere.
 const NOBODYS_UID: u32 = 64_123;
+/// What one feed's `few-pipes` holds, another one's would take for granted, and lose when the first one ends.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// A folder with all that another user needs for a feed.
 struct Room(TempDir);
@@ -57,7 +60,9 @@ impl Room {
         if getuid().is_root() {
             command.uid(NOBODYS_UID).gid(NOBODYS_UID);
         }
+        let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let output = command.current_dir(self.0.path()).output().unwrap();
+        drop(alone);
         let report = fs::read(report).unwrap_or_else(|_| panic!("{}", said(&output)));
         (output, fs::read(out).unwrap(), serde_json::from_slice(&report).unwrap())
     }

@@ -218,17 +218,23 @@ fn a_job_that_yarn_kills_while_it_is_followed_leaves_nothing() {
     let me = Me::new("killed");
     me.input();
     let mut submit = me.submit(&["--queue", "tiny", "--am-memory", "2G", "--output", "out", "--json"]);
-    let submitted = submit.stderr(Stdio::piped()).spawn().unwrap();
-    wait_for("the application", || me.applications().iter().any(|app| app["state"] == "ACCEPTED"));
+    let mut submitted = submit.stderr(Stdio::piped()).spawn().unwrap();
+    let mut events = BufReader::new(submitted.stderr.take().unwrap())
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    // Killed sooner, it would be refused, and nothing would be followed.
+    let mut seen = Vec::new();
+    while seen.last().is_none_or(|event: &Value| event["event"] != "application") {
+        seen.push(events.next().unwrap_or_else(|| panic!("no application is told of: {seen:?}")));
+    }
     let id = me.applications()[0]["id"].as_str().unwrap().to_owned();
     me.cluster.kill_application(&id).unwrap();
-    let output = submitted.wait_with_output().unwrap();
-    let events: Vec<Value> = said(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let names: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    seen.extend(events);
+    let names: Vec<_> = seen.iter().map(|event| event["event"].as_str().unwrap()).collect();
     for name in ["planned", "submitted", "application", "finished", "error"] {
         assert!(names.contains(&name), "{name} is not in {names:?}");
     }
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(submitted.wait().unwrap().code(), Some(1));
     assert!(me.stat(&me.forebay_folder(&format!("staging/{id}"))).is_none());
 }
 
