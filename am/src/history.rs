@@ -155,20 +155,27 @@ impl History {
                         continue;
                     }
                 }
-                if has_state {
+                let state = has_state.then(|| {
                     state_at = Instant::now();
-                    let state = changed.borrow_and_update().clone();
-                    if !state.is_empty() {
+                    changed.borrow_and_update().clone()
+                });
+                let keep_state = async {
+                    if let Some(state) = state.filter(|state| !state.is_empty()) {
                         tell(remote.replace(STATE, state).await);
                     }
-                }
-                if has_events {
+                };
+                let keep_events = async {
+                    if !has_events {
+                        return;
+                    }
                     events_at = Instant::now();
                     match keep_events(&remote, &events).await {
                         Ok(()) => kept = size,
                         failed => tell(failed),
                     }
-                }
+                };
+                // To close a file may take half a second: both do so at once.
+                tokio::join!(keep_state, keep_events);
             }
         });
         Keeper { states, finish, task }

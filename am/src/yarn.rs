@@ -134,11 +134,9 @@ impl Attempt {
         end.knows(&job, &launch, &outputs);
         let am = AmAddress { version: AmAddress::VERSION, attempt, address: address.clone() };
         let is_committed = records.contains(&LedgerRecord::Committed {});
-        let prepare =
-            async { if is_committed { Ok(()) } else { job::unless_stopped(&stop, outputs.begin()).await } };
-        let (is_said, prepared) = tokio::join!(history.set_am(&am), prepare);
-        is_said?;
-        prepared?;
+        if !is_committed {
+            job::unless_stopped(&stop, outputs.begin()).await?;
+        }
         let calls = service::serve(Listening::Tls(listener, Box::new(here.secrets.clone())))?;
         let mut scheduler = scheduler(&job, &plan, records)?;
         let places = places(&plan, &launch);
@@ -206,7 +204,10 @@ impl Attempt {
         dispatcher.manner.page = Some(browsers.show(state.clone()));
         dispatcher.manner.keep(&state, state.write(&dispatcher.folder)?);
         tokio::select! {
-            outcome = dispatcher.run() => outcome.map(|(verdict, state, _)| (verdict, state)),
+            // Containers are on their way while clients are told where to ask.
+            outcome = async { tokio::try_join!(dispatcher.run(), history.set_am(&am)) } => {
+                outcome.map(|((verdict, state, _), ())| (verdict, state))
+            }
             error = superseded => Err(error),
         }
     }

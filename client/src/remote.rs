@@ -144,6 +144,11 @@ impl Remote {
         in_time(longest, Box::pin(writer.close())).await
     }
 
+    /// Gives a file of these `bytes` another name, in place of a file that may have it.
+    pub(crate) async fn rename_over(&self, from: &str, to: &str, bytes: &Bytes) -> Result<(), HdfsError> {
+        self.cluster.rename_over(from, to, bytes).await
+    }
+
     /// Removes a file, or a folder with all that is in it; either may be gone already.
     pub(crate) async fn remove(&self, path: &str) -> Result<(), HdfsError> {
         self.cluster.remove(path).await

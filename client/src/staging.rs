@@ -139,8 +139,8 @@ async fn stage(remote: &Remote, staging: &str, upload: &Upload) -> Result<Resour
 }
 
 /// A small file of the job's own, its user's alone.
-pub(crate) async fn put(remote: &Remote, path: &str, text: Vec<u8>) -> Result<(), ClientError> {
-    remote.upload(path, FILE_MODE, &Source::Bytes(Bytes::from(text))).await.map(drop)
+pub(crate) async fn put(remote: &Remote, path: &str, text: Bytes) -> Result<(), ClientError> {
+    remote.upload(path, FILE_MODE, &Source::Bytes(text)).await.map(drop)
 }
 
 fn is_taken(name: &str) -> bool {

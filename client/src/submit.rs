@@ -3,10 +3,12 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use bytes::Bytes;
 use forebay_am::{Verdict, launch};
 use forebay_feeder::Stop;
 use forebay_protocol::{ClientSecrets, JobSecrets};
 use tokio::time::{sleep, timeout};
+use tokio::try_join;
 
 use crate::ClientError;
 use crate::application::ApplicationState;
@@ -83,8 +85,6 @@ impl Client {
         for path in [&staging, &folder] {
             remote.make_private(path, user).await?;
         }
-        let mut launch = cargo.stage(&self.site, &staging).await?;
-        launch.racks = sizes::racks(nodes);
         // What is shipped stands in launch.json; of the paths on this machine nothing is of use elsewhere.
         let mut shipped = job.clone();
         for files in
@@ -92,18 +92,28 @@ impl Client {
         {
             files.clear();
         }
+        let shipped = Bytes::from(shipped.to_toml().into_bytes());
+        let clients = secrets.for_clients();
+        let half = serde_json::to_vec(&clients)
+            .map_err(|error| ClientError::Malformed { path: SECRETS.to_owned(), why: error.to_string() })?;
+        let (channel, plan_file) = (format!("{staging}/{SECRETS}"), format!("{folder}/plan.json"));
+        let (job_file, new_job_file) = (format!("{folder}/job.toml"), format!("{folder}/job.toml.new"));
+        // A NameNode may hear of a block somewhat later than its writer, and each file that is closed then waits for half a
+        // second: they do so together.
+        let (mut launch, (), (), ()) = try_join!(
+            cargo.stage(&self.site, &staging),
+            put(remote, &channel, half.into()),
+            put(remote, &plan_file, plan.to_json()?.into()),
+            put(remote, &new_job_file, shipped.clone()),
+        )?;
+        launch.racks = sizes::racks(nodes);
         let text = serde_json::to_vec(&launch).map_err(|error| ClientError::Malformed {
             path: launch::NAME.to_owned(),
             why: error.to_string(),
         })?;
-        let clients = secrets.for_clients();
-        let half = serde_json::to_vec(&clients)
-            .map_err(|error| ClientError::Malformed { path: SECRETS.to_owned(), why: error.to_string() })?;
-        put(remote, &format!("{staging}/{SECRETS}"), half).await?;
-        put(remote, &format!("{folder}/{}", launch::NAME), text).await?;
-        put(remote, &format!("{folder}/plan.json"), plan.to_json()?).await?;
+        put(remote, &format!("{folder}/{}", launch::NAME), text.into()).await?;
         // Last: a folder with a job file is a job.
-        put(remote, &format!("{folder}/job.toml"), shipped.to_toml().into_bytes()).await?;
+        remote.rename_over(&new_job_file, &job_file, &shipped).await?;
         is_sent.set(true);
         match self.rm.submit(&self.site, id, prepared, &launch, &secrets).await? {
             Some(refused) if matches!(refused.state, ApplicationState::Failed | ApplicationState::Killed) => {

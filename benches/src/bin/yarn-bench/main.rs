@@ -161,8 +161,9 @@ fn built() -> Result<PathBuf, Box<dyn Error>> {
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--quiet", "--bin", "forebay", "--bin", "bench-sink"]);
     build.args(["-p", "forebay", "-p", "forebay-benches"]);
-    if bins.ends_with("release") {
-        build.arg("--release");
+    // The profile's name is the folder's, but for the usual one.
+    if let Some(profile) = bins.file_name().filter(|name| *name != "debug") {
+        build.arg("--profile").arg(profile);
     }
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let status = build.current_dir(here).stdin(Stdio::null()).status()?;
