@@ -64,8 +64,18 @@ pub(crate) struct Delivery<'a> {
     last: u8,
     delivered_before: u64,
     verify: bool,
-    /// Made when the first block of HDFS is delivered.
+    /// Made when it is first needed.
     verifier: Option<Verifier>,
+}
+
+/// How bytes of HDFS blocks go on.
+enum Way<'v> {
+    /// Through memory, where they are checked.
+    Memory,
+    /// Into the reader's pipe: nothing is to be checked.
+    Straight,
+    /// Through a pipe in which they are checked.
+    Held(&'v mut Verifier),
 }
 
 impl<'a> Delivery<'a> {
@@ -161,6 +171,43 @@ impl<'a> Delivery<'a> {
     /// Whether bytes have to pass through memory.
     fn through_memory(&self) -> bool {
         self.rewriter.is_some() || self.crc.is_some() || self.counter.is_some() || self.skipper.is_some()
+    }
+
+    /// What verifies chunks of this length in a pipe. `None`, with a note, where that cannot be: then it is done in memory.
+    fn take_verifier(&mut self, chunk: usize) -> Option<Verifier> {
+        let verifier = match self.verifier.take().map_or_else(Verifier::new, Ok) {
+            Ok(verifier) => verifier,
+            Err(error) => {
+                self.sink.note(format!("no pipe is to be had ({error}): blocks are checked in memory"));
+                return None;
+            }
+        };
+        if verifier.can_check(chunk) {
+            return Some(verifier);
+        }
+        self.sink.note(format!(
+            "the kernel granted no pipe for more than {} bytes: blocks with checksum chunks of {chunk} bytes are checked in memory",
+            verifier.capacity(),
+        ));
+        self.verifier = Some(verifier);
+        None
+    }
+
+    /// A chunk did not fit into the pipe.
+    fn note_no_room(&mut self, chunk: usize) {
+        self.sink.note(format!(
+            "a pipe had no room for a checksum chunk of {chunk} bytes, so short were the pieces that it came in: the rest of such blocks is checked in memory"
+        ));
+    }
+
+    /// Verified bytes in the held pipe, of which these are the first and the last.
+    fn held(&mut self, ends: Option<(u8, u8)>, verifier: &Verifier, len: usize) -> Result<(), Halt> {
+        if let (Some((first, last)), true) = (ends, self.terminator.is_some()) {
+            self.before(first)?;
+            self.last = last;
+        }
+        self.begin()?;
+        self.sink.deliver_held(self.watch, verifier.held(), len)
     }
 
     /// A stretch of a file: moved whole, unless its bytes have to be seen.

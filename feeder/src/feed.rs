@@ -31,8 +31,8 @@ pub struct Settings {
     pub epochs: u64,
     /// Keep a CRC32C of each delivered split. Costs a pass over the bytes in user space.
     pub checksums: bool,
-    /// Compare replicas of this host with HDFS's own checksums before their bytes go on. What comes over the
-    /// network is always compared.
+    /// Compare blocks of HDFS with their checksums before their bytes go on. What `hdfs-native` reads is always
+    /// compared.
     pub verify: bool,
     /// Count records, for the positions of leases. Costs a pass over the bytes in user space.
     pub count_records: bool,

@@ -34,7 +34,7 @@ pub struct Meter {
     pub(crate) verified: AtomicU64,
     /// Bytes that were delivered from DataNodes directly, packet by packet.
     pub(crate) direct: AtomicU64,
-    /// Those of them that the DataNodes had no checksums for.
+    /// Those of them that were compared with no checksums.
     pub(crate) unchecked: AtomicU64,
     /// How often a piece went on with another stream, since the one before had failed.
     pub(crate) resumed: AtomicU64,
@@ -104,7 +104,8 @@ pub struct Snapshot {
 pub struct RemoteReads {
     /// Bytes delivered that were read from DataNodes by our own reader; the others came through `hdfs-native`.
     pub direct_bytes: u64,
-    /// Those of them for which the DataNode had no checksums: files written without, or checksums that it has lost.
+    /// Those of them that were compared with no checksums: none were asked for, or the DataNode had none (files written without,
+    /// or checksums that it has lost).
     pub unverified_bytes: u64,
     /// How often a read broke off and was gone on with at the byte, from the same DataNode or another one.
     pub resumed: u64,

@@ -37,6 +37,18 @@ pub struct Watch {
     pub worker: Option<Arc<OwnedFd>>,
 }
 
+/// What came of moving bytes from a socket.
+#[derive(Debug)]
+pub(crate) enum Received {
+    Bytes(usize),
+    /// There are none yet.
+    Nothing,
+    /// The socket has failed, or `UnexpectedEof`: has come to its end.
+    Broken(io::Error),
+    /// The output does not take them this way.
+    Refused,
+}
+
 /// Why delivery cannot go on.
 #[derive(Debug)]
 pub(crate) enum Halt {
@@ -340,6 +352,48 @@ impl Sink {
         Ok(())
     }
 
+    /// Whether bytes can be moved from a socket, as far as is known.
+    pub(crate) fn takes_received(&self) -> bool {
+        self.kind == Kind::Pipe && self.zero_copy
+    }
+
+    /// Moves at most so many bytes from a socket into the pipe. Waits for room in it, and not for bytes.
+    pub(crate) fn deliver_received(
+        &mut self,
+        watch: &Watch,
+        socket: BorrowedFd<'_>,
+        most: usize,
+    ) -> Result<Received, Halt> {
+        while self.takes_received() {
+            stopped(watch)?;
+            let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE | SpliceFlags::MORE;
+            match splice(socket, None, &self.fd, None, most.min(PIECE), flags) {
+                Ok(0) => return Ok(Received::Broken(ErrorKind::UnexpectedEof.into())),
+                Ok(n) => {
+                    self.meter.moved(n);
+                    return Ok(Received::Bytes(n));
+                }
+                // Either there is nothing, or no room for it.
+                Err(Errno::AGAIN) => match is_ready(&socket, PollFlags::IN) {
+                    Ok(true) => self.wait(watch)?,
+                    Ok(false) => return Ok(Received::Nothing),
+                    Err(error) => return Ok(Received::Broken(error.into())),
+                },
+                Err(Errno::INTR) => {}
+                Err(Errno::PIPE) => return Err(Halt::ReaderGone),
+                Err(error @ (Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)) => {
+                    self.zero_copy = false;
+                    self.note(format!(
+                        "the kernel moves no bytes from sockets into {}: {error}",
+                        self.kind.name()
+                    ));
+                }
+                Err(error) => return Ok(Received::Broken(error.into())),
+            }
+        }
+        Ok(Received::Refused)
+    }
+
     /// Delivers bytes from memory.
     pub(crate) fn deliver_bytes(&mut self, watch: &Watch, mut bytes: &[u8]) -> Result<(), Halt> {
         while !bytes.is_empty() {
@@ -410,13 +464,13 @@ fn stopped(watch: &Watch) -> Result<(), Halt> {
 /// Fails once the feed is to stop, or the worker has exited.
 pub(crate) fn is_wanted(watch: &Watch) -> Result<(), Halt> {
     stopped(watch)?;
-    match watch.worker.as_ref().map(|pidfd| is_ready(pidfd, PollFlags::IN)) {
+    match watch.worker.as_ref().map(|pidfd| is_ready(&**pidfd, PollFlags::IN)) {
         Some(Ok(true)) => Err(Halt::ReaderGone),
         _ => Ok(()),
     }
 }
 
-fn is_ready(fd: &OwnedFd, flags: PollFlags) -> Result<bool, Errno> {
+fn is_ready(fd: &impl AsFd, flags: PollFlags) -> Result<bool, Errno> {
     let mut fds = [PollFd::new(fd, flags)];
     poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).map(|n| n > 0)
 }

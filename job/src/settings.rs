@@ -192,7 +192,7 @@ pub static SETTINGS: &[Setting] = &[
         value_name: "BOOL",
         default: None,
         heading: INPUT,
-        help: "Do not compare HDFS replicas of this host with their checksums (what comes over the network always is)",
+        help: "Do not compare blocks of HDFS with their checksums",
         read: |job, texts| one(&mut job.verify, texts, switch).map(|()| job.verify = !job.verify),
         write: |job| unless(&true, &job.verify, |verify| (!verify).to_string()),
     },

@@ -77,9 +77,20 @@ fn remote_blocks_are_verified_and_not_copied() {
     all_direct(&report, bytes.len());
     assert_eq!(report["bytes_copied"], 0, "{report}");
     assert!(report["peak_memory_bytes"].as_u64().unwrap() < 64 << 20, "{report}");
+    unverified_bytes_go_straight(&remote, &bytes);
     seen_bytes_are_the_same(&remote);
     bytes_without_checksums_are_told(&remote);
     shares_hold_each_line_once(&remote);
+}
+
+fn unverified_bytes_go_straight(remote: &Remote, bytes: &[u8]) {
+    for (format, copied) in [("bytes", 0..=0), ("lines", 2..=2 * 25)] {
+        let report = remote.feed(&["hdfs:///in", "--no-verify", "--format", format]).finish_with(bytes);
+        assert_eq!(report["remote_reads"]["direct_bytes"], bytes.len(), "{report}");
+        assert_eq!(report["remote_reads"]["unverified_bytes"], bytes.len(), "{report}");
+        // The first and the last byte of each piece, where lines are to be kept apart.
+        assert!(copied.contains(&report["bytes_copied"].as_u64().unwrap()), "{report}");
+    }
 }
 
 fn bytes_without_checksums_are_told(remote: &Remote) {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
 
-use cluster::{Cluster, numbered};
+use cluster::{Cluster, numbered, without_short_circuit};
 use forebay_fixtures::HdfsOptions;
 use forebay_tests::{bin, said};
 use rustix::process::getuid;
@@ -27,7 +27,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 struct Room(TempDir);
 
 impl Room {
-    fn new(hdfs: &Cluster) -> Self {
+    fn new(hdfs: &Cluster, conf: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // A pipe's size is a matter of privileges; root has them all.
         let (open, all) = (Permissions::from_mode(0o755), Permissions::from_mode(0o777));
@@ -35,7 +35,7 @@ impl Room {
             fs::copy(bin(program), folder.path().join(program)).unwrap();
         }
         for file in ["core-site.xml", "hdfs-site.xml"] {
-            fs::copy(hdfs.conf_dir().join(file), folder.path().join(file)).unwrap();
+            fs::copy(conf.join(file), folder.path().join(file)).unwrap();
             fs::set_permissions(folder.path().join(file), Permissions::from_mode(0o644)).unwrap();
         }
         fs::set_permissions(folder.path(), all).unwrap();
@@ -101,7 +101,7 @@ fn notes(report: &Value) -> String {
 fn chunks_longer_than_the_pipe_are_checked_and_the_report_says_how() {
     let bytes = numbered(3 * MIB + 777);
     let hdfs = start(&bytes, 65_536);
-    let room = Room::new(&hdfs);
+    let room = Room::new(&hdfs, hdfs.conf_dir());
     let (output, fed, report) = room.fed(&[]);
     assert!(output.status.success(), "{}", said(&output));
     assert!(fed == [bytes.as_slice(), b"\n"].concat(), "other bytes than stored");
@@ -123,7 +123,7 @@ fn chunks_longer_than_the_pipe_are_checked_and_the_report_says_how() {
 fn chunks_shorter_than_the_pipe_are_checked_in_it() {
     let bytes = numbered(3 * MIB);
     let hdfs = start(&bytes, 512);
-    let (output, fed, report) = Room::new(&hdfs).fed(&[]);
+    let (output, fed, report) = Room::new(&hdfs, hdfs.conf_dir()).fed(&[]);
     assert!(output.status.success(), "{}", said(&output));
     assert!(fed == bytes, "other bytes than stored");
     assert_eq!(
@@ -132,4 +132,20 @@ fn chunks_shorter_than_the_pipe_are_checked_in_it() {
         "{report}"
     );
     assert!(notes(&report).contains("verified in stretches of 4096 bytes"), "{report}");
+}
+
+/// Of what comes over the network the pieces are those of the packets, and end where they will.
+#[test]
+fn remote_chunks_that_find_no_room_in_the_pipe_are_checked_in_memory() {
+    let bytes = numbered(8 * MIB);
+    let hdfs = start(&bytes, 512);
+    let conf = without_short_circuit(&hdfs);
+    let room = Room::new(&hdfs, conf.path());
+    let (output, fed, report) = room.fed(&[]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(fed == bytes, "other bytes than stored");
+    let reads = &report["remote_reads"];
+    assert_eq!((&reads["direct_bytes"], &reads["resumed"]), (&bytes.len().into(), &0.into()), "{report}");
+    assert_eq!(reads["unverified_bytes"], 0, "{report}");
+    assert!(notes(&report).contains("had no room for a checksum chunk of 512 bytes"), "{report}");
 }

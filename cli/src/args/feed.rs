@@ -74,7 +74,7 @@ pub(crate) struct FeedArgs {
     #[arg(long)]
     pub(crate) report_checksums: bool,
 
-    /// Do not compare HDFS replicas of this host with their checksums (what comes over the network always is)
+    /// Do not compare blocks of HDFS with their checksums
     #[arg(long)]
     pub(crate) no_verify: bool,
 

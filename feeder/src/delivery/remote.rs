@@ -4,13 +4,13 @@ use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use forebay_remote::{ReadError, Step, Stream};
-use forebay_shortcircuit::Verifier;
+use forebay_remote::{Bare, ReadError, Step, Stream};
+use forebay_shortcircuit::{Pipes, Verifier};
 use rustix::event::PollFlags;
 
-use super::Delivery;
+use super::{Delivery, Way};
 use crate::DeliveryError;
-use crate::sink::{Halt, wait_for};
+use crate::sink::{Halt, Received, wait_for};
 use crate::source::RemotePiece;
 
 /// Why a remote piece is not delivered to its end.
@@ -56,41 +56,29 @@ impl Pace {
 impl Delivery<'_> {
     /// What a DataNode sends: moved without a copy unless its bytes have to be seen.
     pub(super) fn remote(&mut self, piece: &RemotePiece, stream: &mut Stream) -> Result<(), Broken> {
-        let mut verifier = match self.verifier.take() {
-            Some(verifier) => verifier,
-            None => Verifier::new().map_err(failed)?,
+        let in_memory = self.through_memory();
+        let bare = !in_memory && !stream.is_checked() && self.sink.takes_received();
+        let mut verifier =
+            if in_memory || !stream.is_checked() { None } else { self.take_verifier(stream.chunk()) };
+        let way = match &mut verifier {
+            Some(verifier) => Way::Held(verifier),
+            None if bare => Way::Straight,
+            None => Way::Memory,
         };
-        let mut result = self.remote_through(piece, stream, &mut verifier);
-        if result.is_err() {
-            // A chunk may have come in part.
-            match verifier.pipes() {
-                Ok(pipes) => pipes.empty(),
-                Err(error) => result = Err(failed(io::Error::other(error)).into()),
-            }
-        }
-        self.verifier = Some(verifier);
-        result
-    }
-
-    fn remote_through(
-        &mut self,
-        piece: &RemotePiece,
-        stream: &mut Stream,
-        verifier: &mut Verifier,
-    ) -> Result<(), Broken> {
-        let fits = verifier.can_check(stream.chunk());
-        if !fits {
-            self.sink.note(format!(
-                "the kernel granted no pipe for more than {} bytes: blocks with checksum chunks of {} bytes are checked in memory",
-                verifier.capacity(),
-                stream.chunk(),
-            ));
-        }
-        let through_memory = self.through_memory() || !fits;
         let mut pace = None;
-        let result = self.follow(piece, stream, verifier, through_memory, &mut pace);
+        let mut result = self.follow(piece, stream, way, &mut pace);
         if let Some(pace) = pace {
             piece.note(stream, pace.bytes(stream), (pace.began.elapsed(), pace.waited));
+        }
+        if let Some(mut verifier) = verifier {
+            if result.is_err() {
+                // A chunk may have come in part.
+                match pipes(&mut verifier) {
+                    Ok(pipes) => pipes.empty(),
+                    Err(halt) => result = Err(halt.into()),
+                }
+            }
+            self.verifier = Some(verifier);
         }
         result
     }
@@ -99,29 +87,35 @@ impl Delivery<'_> {
         &mut self,
         piece: &RemotePiece,
         stream: &mut Stream,
-        verifier: &mut Verifier,
-        through_memory: bool,
+        mut way: Way<'_>,
         pace: &mut Option<Pace>,
     ) -> Result<(), Broken> {
         let mut silent = Duration::ZERO;
         loop {
-            let step = if through_memory {
-                stream.read()?
-            } else {
-                stream.hold(verifier.pipes().map_err(|error| failed(io::Error::other(error)))?)?
+            let step = match &mut way {
+                Way::Memory => stream.read()?,
+                Way::Straight => self.straight(stream)?,
+                Way::Held(verifier) => stream.hold(pipes(verifier)?)?,
             };
             match step {
                 Step::Ready(len) => {
                     silent = Duration::ZERO;
-                    if through_memory {
-                        self.bytes(stream.bytes())?;
-                    } else {
-                        self.held(stream.ends(), verifier, len)?;
+                    match &way {
+                        Way::Memory => self.bytes(stream.bytes())?,
+                        Way::Straight => {}
+                        Way::Held(verifier) => self.held(stream.ends(), verifier, len)?,
                     }
                     self.meter.direct.fetch_add(len as u64, Relaxed);
                     if !stream.is_checked() {
                         self.meter.unchecked.fetch_add(len as u64, Relaxed);
                     }
+                }
+                Step::NoRoom => {
+                    if let Way::Held(verifier) = &mut way {
+                        stream.go_on_in_memory(pipes(verifier)?)?;
+                        self.note_no_room(stream.chunk());
+                    }
+                    way = Way::Memory;
                 }
                 Step::Wait => {
                     let Some(socket) = stream.socket() else { return Ok(()) };
@@ -153,17 +147,32 @@ impl Delivery<'_> {
         }
     }
 
-    /// Verified bytes in the held pipe, of which these are the first and the last.
-    fn held(&mut self, ends: Option<(u8, u8)>, verifier: &Verifier, len: usize) -> Result<(), Halt> {
-        if let (Some((first, last)), true) = (ends, self.terminator.is_some()) {
-            self.before(first)?;
-            self.last = last;
+    /// Moves bytes of which none is to be checked from the socket to the reader. The first one comes in memory where it has to be
+    /// known, and the last one, too.
+    fn straight(&mut self, stream: &mut Stream) -> Result<Step, Broken> {
+        match stream.bare(self.terminator.is_some() || self.to_begin.is_some())? {
+            Bare::Bytes(len) => {
+                self.bytes(stream.bytes())?;
+                Ok(Step::Ready(len))
+            }
+            Bare::InSocket(most) => {
+                let Some(socket) = stream.socket() else { return Ok(Step::End) };
+                match self.sink.deliver_received(self.watch, socket, most)? {
+                    Received::Bytes(len) => {
+                        stream.took(len);
+                        Ok(Step::Ready(len))
+                    }
+                    Received::Nothing => Ok(Step::Wait),
+                    Received::Broken(error) => Err(stream.broken(error).into()),
+                    Received::Refused => Ok(Step::NoRoom),
+                }
+            }
+            Bare::Wait => Ok(Step::Wait),
+            Bare::End => Ok(Step::End),
         }
-        self.begin()?;
-        self.sink.deliver_held(self.watch, verifier.held(), len)
     }
 }
 
-fn failed(error: io::Error) -> Halt {
-    Halt::Failed(DeliveryError::Wait(error))
+fn pipes(verifier: &mut Verifier) -> Result<&mut Pipes, Halt> {
+    verifier.pipes().map_err(|error| Halt::Failed(DeliveryError::Wait(io::Error::other(error))))
 }

@@ -241,7 +241,7 @@ impl Ahead {
         let reason = match error {
             _ if !block.replica.is_valid() || block.has_grown() => Remote::Invalidated,
             VerifyError::Mismatch { .. } | VerifyError::Short { .. } => Remote::Corrupt,
-            VerifyError::Read { .. } => Remote::ReadFailed,
+            VerifyError::Read { .. } | VerifyError::NoRoom { .. } => Remote::ReadFailed,
         };
         let (cluster, located) = (Arc::clone(file.cluster()), &block.located);
         cluster.local().forget(block);

@@ -48,8 +48,30 @@ impl DataNodes {
         range: Range<u64>,
         patience: Duration,
     ) -> Result<Stream, ReadError> {
+        self.open_with(true, address, (block, token), range, patience)
+    }
+
+    /// Like [`open`](Self::open), but asks for no checksums: the bytes are what the DataNode's disk gives.
+    pub fn open_unchecked(
+        &self,
+        address: &str,
+        (block, token): (&Block, &Token),
+        range: Range<u64>,
+        patience: Duration,
+    ) -> Result<Stream, ReadError> {
+        self.open_with(false, address, (block, token), range, patience)
+    }
+
+    fn open_with(
+        &self,
+        checksums: bool,
+        address: &str,
+        (block, token): (&Block, &Token),
+        range: Range<u64>,
+        patience: Duration,
+    ) -> Result<Stream, ReadError> {
         let deadline = Deadline::after(patience);
-        self.ask(address, (block, token), &range, deadline).map_err(|fault| ReadError {
+        self.ask(checksums, address, (block, token), &range, deadline).map_err(|fault| ReadError {
             block: block.to_string(),
             host: address.to_owned(),
             at: range.start,
@@ -59,24 +81,26 @@ impl DataNodes {
 
     fn ask(
         &self,
+        checksums: bool,
         address: &str,
         named: (&Block, &Token),
         range: &Range<u64>,
         deadline: Deadline,
     ) -> Result<Stream, Fault> {
         if let Some(connection) = self.connections.take(address) {
-            match self.ask_on(connection, address, named, range, deadline) {
+            match self.ask_on(connection, checksums, address, named, range, deadline) {
                 // The DataNode has closed it as idle in the meantime.
                 Err(Fault::Exchange(SocketFault::Closed)) => {}
                 outcome => return outcome,
             }
         }
-        self.ask_on(connect(address, deadline)?, address, named, range, deadline)
+        self.ask_on(connect(address, deadline)?, checksums, address, named, range, deadline)
     }
 
     pub(crate) fn ask_on(
         &self,
         connection: Connection,
+        checksums: bool,
         address: &str,
         (block, token): (&Block, &Token),
         range: &Range<u64>,
@@ -94,7 +118,7 @@ impl DataNodes {
             },
             offset: range.start,
             len: range.end - range.start,
-            send_checksums: Some(true),
+            send_checksums: Some(checksums),
             caching_strategy: Some(strategy),
         };
         connection.send(&transfer::request(Opcode::ReadBlock, &request), deadline)?;

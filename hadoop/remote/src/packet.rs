@@ -22,6 +22,8 @@ const LONGEST_PACKET: i32 = 16 << 20;
 pub(crate) const CHECKSUM_LEN: u64 = 4;
 /// The longest chunk that is read: all of it must have come before any of it can be checked.
 pub(crate) const LONGEST_CHUNK: u32 = 256 << 10;
+/// The shortest one that is read: the checksums of the longest packet, which come before its data, then take 1 MiB.
+pub(crate) const SHORTEST_CHUNK: u32 = 64;
 
 /// What the packets of a read must be like, and how far they are.
 #[derive(Debug, Clone)]
@@ -71,9 +73,10 @@ impl Packets {
         if chunk == 0 || chunk > i32::MAX.cast_unsigned() {
             return Err(wrong);
         }
-        if chunk > LONGEST_CHUNK {
+        let shortest = if checksum == ChecksumType::Null { 1 } else { SHORTEST_CHUNK };
+        if !(shortest..=LONGEST_CHUNK).contains(&chunk) {
             return Ok(Layout::Unsupported(format!(
-                "chunks of {chunk} bytes per checksum are not read here, the longest are {LONGEST_CHUNK}"
+                "chunks of {chunk} bytes per checksum are not read here, only of {shortest} to {LONGEST_CHUNK}"
             )));
         }
         let chunk = u64::from(chunk);

@@ -71,9 +71,24 @@ fn an_answer_announces_where_the_first_packet_begins() {
         let layout = Packets::announced(&info(2, chunk, from), 700, 2000);
         assert!(matches!(layout, Err(PacketFault::Layout { wanted: 700, .. })), "{chunk} {from}: {layout:?}");
     }
-    for (kind, chunk) in [(2, LONGEST_CHUNK + 1), (3, 512), (-1, 512)] {
+    for (kind, chunk) in
+        [(2, LONGEST_CHUNK + 1), (2, SHORTEST_CHUNK - 1), (1, 1), (0, LONGEST_CHUNK + 1), (3, 512), (-1, 512)]
+    {
         let layout = Packets::announced(&info(kind, chunk, 0), 0, 2000).unwrap();
         assert!(matches!(layout, Layout::Unsupported(_)), "{kind} {chunk}");
+    }
+    // Where nothing is checked, the number means nothing.
+    assert!(matches!(Packets::announced(&info(0, 1, 0), 0, 2000), Ok(Layout::Known(_))));
+}
+
+#[test]
+fn the_checksums_of_no_packet_take_more_than_a_mebibyte() {
+    for chunk in [SHORTEST_CHUNK, 512, LONGEST_CHUNK] {
+        let Layout::Known(packets) = Packets::announced(&info(2, chunk, 0), 0, 1 << 40).unwrap() else {
+            panic!("chunks of {chunk} bytes are not read");
+        };
+        let most = (0..=16 << 20).rev().find(|data| packets.sums(*data) + data + 4 <= 16 << 20).unwrap();
+        assert!(packets.sums(most) <= 1 << 20, "{chunk}: {} bytes of checksums", packets.sums(most));
     }
 }
 

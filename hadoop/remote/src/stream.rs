@@ -2,8 +2,10 @@
 //!
 //! Between the packets' headers lies the data. It goes from the socket into memory, or into the held pipe of [`Pipes`], which
 //! moves the kernel's pages and copies nothing; there it is looked at, and checked. As many whole chunks as have come are
-//! handed over at once, however the sender cuts them into packets.
+//! handed over at once, however the sender cuts them into packets. Where there are no checksums, the caller may take the data out
+//! of the socket itself.
 
+use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -34,11 +36,28 @@ pub enum Step {
     Ready(usize),
     /// Nothing yet; [`Stream`] as a descriptor becomes readable when that has changed.
     Wait,
+    /// The pipe is full before a chunk is whole, so short are the pieces that it has come in: it is to be gone on with [in
+    /// memory](Stream::go_on_in_memory).
+    NoRoom,
     /// Everything was handed over.
     End,
 }
 
-/// A part of a block on its way. A stream is either [read](Self::read) or [held](Self::hold), not both in turn.
+/// What comes next of a stream without checksums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bare {
+    /// So many bytes, which are in memory as [`Stream::bytes`].
+    Bytes(usize),
+    /// At most so many are to be taken from the [socket](Stream::socket), and [told](Stream::took).
+    InSocket(usize),
+    /// Nothing yet.
+    Wait,
+    /// Everything was handed over.
+    End,
+}
+
+/// A part of a block on its way. A stream is either [read](Self::read), or [held](Self::hold) and perhaps read from then on, or,
+/// where it has no checksums, [taken bare](Self::bare).
 ///
 /// Whoever drops it before its end closes the connection.
 #[derive(Debug)]
@@ -142,6 +161,14 @@ impl Stream {
         self.failed(Fault::Slow { rate, elsewhere })
     }
 
+    /// The error of a stream whose socket has failed whoever took bytes from it; `UnexpectedEof` where that was its end.
+    pub fn broken(&self, error: io::Error) -> ReadError {
+        self.failed(match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => SocketFault::Closed.into(),
+            _ => SocketFault::Io(error).into(),
+        })
+    }
+
     /// Reads what has come into memory, where it is as [`bytes`](Self::bytes) until the next call. Never waits.
     pub fn read(&mut self) -> Result<Step, ReadError> {
         let chunk = self.chunk();
@@ -203,10 +230,7 @@ impl Stream {
                 match (full, again) {
                     (false, _) => return Ok(Step::Wait),
                     (true, false) => again = true,
-                    (true, true) => {
-                        let why = format!("a pipe holds no chunk of {chunk} bytes, so short are the pieces");
-                        return Err(self.failed(Fault::Unsupported(why)));
-                    }
+                    (true, true) => return Ok(Step::NoRoom),
                 }
                 continue;
             }
@@ -225,6 +249,67 @@ impl Stream {
         }
     }
 
+    /// Takes what is held, and is not a whole chunk, out of the pipe into memory. From then on the stream is to be
+    /// [read](Self::read).
+    pub fn go_on_in_memory(&mut self, pipes: &mut Pipes) -> Result<(), ReadError> {
+        // What is done with is no longer there: it was taken out when there was found to be no room.
+        self.memory.resize(self.have, 0);
+        pipes.take(&mut self.memory).map_err(|error| self.failed(pipe_failed(error)))
+    }
+
+    /// What comes next, where nothing is to be compared; for [streams without checksums](Self::is_checked) only. With `see_ends`
+    /// the first and the last byte of what was asked for come in memory. Never waits.
+    pub fn bare(&mut self, see_ends: bool) -> Result<Bare, ReadError> {
+        if self.is_checked() {
+            let why = "its bytes are to be compared with its checksums".to_owned();
+            return Err(self.failed(Fault::Unsupported(why)));
+        }
+        (self.given, self.ends) = (0..0, None);
+        loop {
+            if self.is_over() {
+                return Ok(Bare::End);
+            }
+            if self.left == 0 {
+                let packet = self.next_packet().map_err(|fault| self.failed(fault))?;
+                let Some(packet) = packet else { return Ok(Bare::Wait) };
+                (self.left, self.last) = (packet.data, packet.last);
+                continue;
+            }
+            let Range { start, end } = self.wanted;
+            let is_wanted = self.wanted.contains(&self.from);
+            // Up to the next of the two borders.
+            let border = if self.from < start { start } else { end };
+            let most = usize::try_from(border.saturating_sub(self.from)).unwrap_or(usize::MAX);
+            let most = if self.from < end { most.min(self.left) } else { self.left };
+            let surplus = self.head.len() - self.used;
+            let in_memory = match surplus {
+                _ if !is_wanted => most.min(PIECE),
+                0 if see_ends && (self.from == start || self.from + 1 == end) => 1,
+                surplus => surplus.min(most),
+            };
+            if in_memory == 0 {
+                let ends_here = self.from + most as u64 == end;
+                return Ok(Bare::InSocket(most - usize::from(see_ends && ends_here)));
+            }
+            let mut memory = std::mem::take(&mut self.memory);
+            memory.resize(in_memory, 0);
+            let drawn = self.draw(in_memory, &mut memory);
+            self.memory = memory;
+            let Some(n) = drawn.map_err(|fault| self.failed(fault))? else { return Ok(Bare::Wait) };
+            self.from += n as u64;
+            if is_wanted {
+                self.given = 0..n;
+                return Ok(Bare::Bytes(n));
+            }
+        }
+    }
+
+    /// So many of the bytes that were [in the socket](Bare::InSocket) were taken from there.
+    pub fn took(&mut self, len: usize) {
+        self.from += len as u64;
+        self.left = self.left.saturating_sub(len);
+    }
+
     /// Reads all of it, for at most `patience`.
     pub fn read_to_end(&mut self, patience: Duration) -> Result<Vec<u8>, ReadError> {
         let deadline = Deadline::after(patience);
@@ -233,7 +318,7 @@ impl Stream {
             match self.read()? {
                 Step::Ready(_) => all.extend_from_slice(self.bytes()),
                 Step::End => return Ok(all),
-                Step::Wait => {
+                Step::Wait | Step::NoRoom => {
                     let Some(connection) = &self.connection else { return Ok(all) };
                     connection.wait_readable(deadline).map_err(|fault| self.failed(fault.into()))?;
                 }
@@ -325,9 +410,19 @@ impl Stream {
                 (self.left, self.last) = (packet.data, packet.last);
                 continue;
             }
-            let Some(connection) = &self.connection else { return Ok(()) };
-            let most = self.left.min(room - self.have);
-            let surplus = &self.head[self.used..];
+            match self.draw(self.left.min(room - self.have), tank)? {
+                Some(n) => self.have += n,
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes at most so many bytes of the packet in hand; `None` while there are none, or no room.
+    fn draw(&mut self, most: usize, tank: &mut impl Tank) -> Result<Option<usize>, Fault> {
+        let Some(connection) = &self.connection else { return Ok(None) };
+        let surplus = &self.head[self.used..];
+        loop {
             let taken = if surplus.is_empty() {
                 tank.draw(connection, self.have, most)
             } else {
@@ -337,13 +432,15 @@ impl Stream {
             };
             match taken {
                 Ok(0) | Err(Errno::CONNRESET) => return Err(SocketFault::Closed.into()),
-                Ok(n) => (self.have, self.left) = (self.have + n, self.left - n),
-                Err(Errno::AGAIN) => return Ok(()),
+                Ok(n) => {
+                    self.left -= n;
+                    return Ok(Some(n));
+                }
+                Err(Errno::AGAIN) => return Ok(None),
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(SocketFault::Io(error.into()).into()),
             }
         }
-        Ok(())
     }
 
     /// The next packet's header and checksums; `None` while they have not come.

@@ -11,9 +11,11 @@ use std::time::Duration;
 use forebay_fixtures::{Hdfs, HdfsOptions};
 use forebay_hadoop::namenode::LocatedBlock;
 use forebay_hadoop::{Configuration, NameNode, Token};
-use forebay_remote::{DataNodes, Fault, ReadError, Settings, Step, Stream};
+use forebay_remote::{Bare, DataNodes, Fault, ReadError, Settings, Step, Stream};
 use forebay_shortcircuit::Pipes;
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 
 const MIB: usize = 1 << 20;
 /// Ends a hang; nothing here takes long.
@@ -66,6 +68,40 @@ fn held(mut stream: Stream, pipes: &mut Pipes) -> Result<Vec<u8>, ReadError> {
                 all.resize(begin + len, 0);
                 File::from(pipes.held().try_clone_to_owned().unwrap()).read_exact(&mut all[begin..]).unwrap();
             }
+            Step::NoRoom => panic!("{} bytes hold no chunk", pipes.capacity()),
+        }
+    }
+}
+
+/// Some of a block without checksums, and how much of it came in memory.
+fn bare(datanodes: &DataNodes, located: &LocatedBlock, range: &Range<usize>) -> (Vec<u8>, usize) {
+    let address = datanodes.address(&located.replicas[0]);
+    let (named, part) = ((&located.block, &located.token), range.start as u64..range.end as u64);
+    let mut stream = datanodes.open_unchecked(&address, named, part, PATIENCE).unwrap();
+    let (mut all, mut in_memory) = (Vec::new(), 0);
+    loop {
+        match stream.bare(true).unwrap() {
+            Bare::End => return (all, in_memory),
+            Bare::Bytes(len) => {
+                all.extend_from_slice(stream.bytes());
+                in_memory += len;
+            }
+            Bare::InSocket(most) => {
+                let mut bytes = vec![0; most];
+                match rustix::net::recv(stream.socket().unwrap(), &mut bytes, RecvFlags::DONTWAIT) {
+                    Ok((_, len)) => {
+                        all.extend_from_slice(&bytes[..len]);
+                        stream.took(len);
+                    }
+                    Err(error) => {
+                        assert_eq!(error, Errno::AGAIN);
+                        poll(&mut [PollFd::new(&stream.socket().unwrap(), PollFlags::IN)], None).unwrap();
+                    }
+                }
+            }
+            Bare::Wait => {
+                poll(&mut [PollFd::new(&stream.socket().unwrap(), PollFlags::IN)], None).unwrap();
+            }
         }
     }
 }
@@ -114,6 +150,13 @@ fn ranges_of_blocks_are_those_stored() {
             assert!(read == wanted[range.clone()], "{range:?} of {}: other bytes", block.block);
             let read = held(open(&datanodes, block, ours).unwrap(), &mut pipes).unwrap();
             assert!(read == wanted[range.clone()], "{range:?} of {}: other bytes by pipe", block.block);
+            let (read, in_memory) = bare(&datanodes, block, &range);
+            assert!(read == wanted[range.clone()], "{range:?} of {}: other bytes unchecked", block.block);
+            let ends = range.len().min(2);
+            assert!(
+                in_memory >= ends && in_memory < 600,
+                "{in_memory} bytes of {range:?} went through memory"
+            );
         }
     }
     assert_eq!(connections(&hdfs.datanode_address(0)), 1, "one connection served all");

@@ -50,7 +50,7 @@ impl Pipes {
         Ok(Self { held, looked_at, capacity, look: vec![0; LOOK] })
     }
 
-    /// Bytes that surely fit when they lie in whole pages.
+    /// Bytes that fit when they lie in whole pages. A pipe holds so many pieces of pages: where these are short, it holds less.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
@@ -102,6 +102,15 @@ impl Pipes {
         while len > 0 {
             let want = len.min(self.look.len());
             len -= retry(|| rustix::io::read(&self.held.0, &mut self.look[..want]))?;
+        }
+        Ok(())
+    }
+
+    /// Takes bytes from the front of the held ones into memory, of which so many must be there.
+    pub fn take(&mut self, out: &mut [u8]) -> Result<(), Errno> {
+        let mut filled = 0;
+        while filled < out.len() {
+            filled += retry(|| rustix::io::read(&self.held.0, &mut out[filled..]))?;
         }
         Ok(())
     }

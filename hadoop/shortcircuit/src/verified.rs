@@ -43,6 +43,11 @@ impl ReplicaFiles<'_> {
         usize::try_from(self.header.bytes_per_checksum).unwrap_or(usize::MAX).max(1)
     }
 
+    /// What can be delivered by itself, in bytes: a chunk where that is checked.
+    fn chunk_of(&self, check: bool) -> usize {
+        if check { self.chunk() } else { 1 }
+    }
+
     fn mismatch(&self, at: u64) -> VerifyError {
         VerifyError::Mismatch { at, last_partial: at + self.chunk() as u64 > self.len }
     }
@@ -75,6 +80,12 @@ pub enum VerifyError {
         /// Why.
         source: io::Error,
     },
+    /// Nothing is wrong with the replica, but it has to be read into memory ([`read_verified`]).
+    #[error("a pipe holds no chunk of {chunk} bytes, so short are the pieces that it comes in")]
+    NoRoom {
+        /// Bytes per checksum.
+        chunk: usize,
+    },
 }
 
 /// Reads `[at, at + out.len())` of the block into memory, and verifies what was read. For the few bytes around a
@@ -86,7 +97,7 @@ pub fn read_verified(
     verify: bool,
 ) -> Result<(), VerifyError> {
     let check = verify && files.header.checksum != ChecksumType::Null;
-    let chunk = if check { files.chunk() as u64 } else { 1 };
+    let chunk = files.chunk_of(check) as u64;
     let from = at - at % chunk;
     let end = at + out.len() as u64;
     let to = end.next_multiple_of(chunk).min(files.len.max(end));
@@ -157,7 +168,7 @@ impl Verifier {
         Ok(&mut self.pipes)
     }
 
-    /// Chunks of this length can be checked: at least one fits into the pipe.
+    /// Chunks of this length can be checked, if they come in whole pages: at least one fits into the pipe.
     pub fn can_check(&self, chunk: usize) -> bool {
         chunk <= self.capacity()
     }
@@ -173,7 +184,7 @@ impl Verifier {
         verify: bool,
     ) -> Result<usize, VerifyError> {
         let check = verify && files.header.checksum != ChecksumType::Null;
-        let chunk = if check { files.chunk() as u64 } else { 1 };
+        let chunk = files.chunk_of(check) as u64;
         let from = at - at % chunk;
         let most = (self.capacity() as u64 - self.capacity() as u64 % chunk).max(chunk);
         // Up to the end of the chunk in which `end` lies, but not beyond the block.
@@ -182,14 +193,21 @@ impl Verifier {
         let surplus = std::mem::take(&mut self.surplus);
         self.pipes.discard(surplus).map_err(pipe_failed)?;
         self.ends = None;
-        if let Err(error) = self.hold_and_check(files, from, len, check.then_some(at..end.min(to))) {
-            self.surplus = 0;
-            self.pipes.empty();
-            return Err(error);
-        }
+        let outcome = self.take_in(files, from, len).and_then(|got| {
+            let whole = if got < len { got - got % files.chunk_of(check) } else { got };
+            if whole == 0 {
+                return Err(VerifyError::NoRoom { chunk: files.chunk_of(check) });
+            }
+            if check {
+                self.check(files, from, whole, &(at..end.min(from + whole as u64)))?;
+            }
+            Ok((got, whole))
+        });
+        let (got, whole) = outcome.inspect_err(|_| self.pipes.empty())?;
         // What was needed only for its checksum.
         self.pipes.discard(usize::try_from(at - from).unwrap_or(0)).map_err(pipe_failed)?;
-        self.surplus = usize::try_from(to.saturating_sub(end)).unwrap_or(0);
+        let to = from + whole as u64;
+        self.surplus = usize::try_from(to.saturating_sub(end)).unwrap_or(0) + got - whole;
         Ok(usize::try_from(to.min(end) - at).unwrap_or(0))
     }
 
@@ -208,13 +226,8 @@ impl Verifier {
         self.sums.bytes.clear();
     }
 
-    fn hold_and_check(
-        &mut self,
-        files: ReplicaFiles<'_>,
-        from: u64,
-        len: usize,
-        check: Option<Range<u64>>,
-    ) -> Result<(), VerifyError> {
+    /// Takes so many bytes of the block file into the held pipe, or as many as it has room for.
+    fn take_in(&mut self, files: ReplicaFiles<'_>, from: u64, len: usize) -> Result<usize, VerifyError> {
         let (mut offset, mut left) = (from, len);
         while left > 0 {
             let inlet = self.pipes.inlet();
@@ -223,10 +236,12 @@ impl Verifier {
             match moved {
                 Ok(0) => return Err(VerifyError::Short { file: "block", end: offset }),
                 Ok(n) => left -= n,
+                // The file gives pieces of pages, each of which takes as much room as a page.
+                Err(Errno::AGAIN) => break,
                 Err(error) => return Err(VerifyError::Read { file: "block", source: error.into() }),
             }
         }
-        check.map_or(Ok(()), |wanted| self.check(files, from, len, &wanted))
+        Ok(len - left)
     }
 
     /// Compares what is held with the checksums, through the second pipe; keeps the ends of `wanted`.

@@ -122,6 +122,16 @@ impl SlowFeed {
         self.stdout.read_exact(&mut self.got[begin..]).unwrap();
     }
 
+    /// The feed's process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its output, for who reads it in another way.
+    pub fn stdout(&self) -> &ChildStdout {
+        &self.stdout
+    }
+
     /// Reads on to the end: what was fed, how the feed ended, and its report.
     pub fn finish(mut self) -> (Vec<u8>, Output, serde_json::Value) {
         self.stdout.read_to_end(&mut self.got).unwrap();

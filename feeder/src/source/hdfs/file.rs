@@ -78,7 +78,7 @@ impl HdfsFile {
         self.remotes.as_ref()
     }
 
-    /// Whether what replicas of this host give is compared with its checksums.
+    /// Whether blocks are compared with their checksums.
     pub(super) fn verify(&self) -> bool {
         self.verify
     }
@@ -127,14 +127,14 @@ impl HdfsFile {
         tried: &mut Vec<String>,
     ) -> Option<Box<Stream>> {
         let places = self.places();
-        match ask(remotes, places.renewed(located), range.clone(), tried).await {
+        match ask(remotes, places.renewed(located), range.clone(), self.verify, tried).await {
             Asked::Opened(stream) => return Some(stream),
             Asked::Token if !places.tokens_are_refused() => {}
             Asked::Token | Asked::Nobody => return None,
         }
         tracing::info!(path = self.path, block = %located.block, "asking for new block tokens");
         let renewed = Places::new(self.cluster.locations(&self.path).await.ok()?);
-        let asked = ask(remotes, renewed.renewed(located), range, tried).await;
+        let asked = ask(remotes, renewed.renewed(located), range, self.verify, tried).await;
         let refused = matches!(asked, Asked::Token);
         self.set_places(if refused { renewed.refuse_tokens() } else { renewed });
         if let Asked::Opened(stream) = asked { Some(stream) } else { None }
@@ -335,12 +335,13 @@ async fn ask(
     remotes: &Arc<Remotes>,
     located: &LocatedBlock,
     range: Range<u64>,
+    verify: bool,
     tried: &mut Vec<String>,
 ) -> Asked {
     let (remotes, located, before) = (Arc::clone(remotes), located.clone(), std::mem::take(tried));
     let asked = tokio::task::spawn_blocking(move || {
         let mut tried = before;
-        let asked = remotes.open(&located, range, &mut tried);
+        let asked = remotes.open(&located, range, verify, &mut tried);
         (asked, tried)
     });
     let Ok((asked, all)) = asked.await else { return Asked::Nobody };

@@ -117,15 +117,29 @@ impl Remotes {
         hosts
     }
 
-    /// Opens a part of a block at one of its DataNodes; who fails is added to `tried`. Blocks the thread.
-    pub(super) fn open(&self, located: &LocatedBlock, range: Range<u64>, tried: &mut Vec<String>) -> Asked {
+    /// Opens a part of a block at one of its DataNodes, without checksums if it is not to be verified; who fails is added to `tried`. Blocks the thread.
+    pub(super) fn open(
+        &self,
+        located: &LocatedBlock,
+        range: Range<u64>,
+        verify: bool,
+        tried: &mut Vec<String>,
+    ) -> Asked {
+        let (datanodes, named) = (&self.datanodes, (&located.block, &located.token));
+        let open = |host: &str, patience| {
+            if verify {
+                datanodes.open(host, named, range.clone(), patience)
+            } else {
+                datanodes.open_unchecked(host, named, range.clone(), patience)
+            }
+        };
         let hosts = self.order(located, tried);
         // Who refuses a token may lack a key that others have.
         let (mut late, mut refused) = (Vec::new(), false);
         for (i, host) in hosts.iter().enumerate() {
             let is_last = i + 1 == hosts.len();
             let patience = if is_last { self.silence } else { self.silence.min(HASTE) };
-            match self.datanodes.open(host, (&located.block, &located.token), range.clone(), patience) {
+            match open(host, patience) {
                 Ok(stream) => return Asked::Opened(Box::new(stream)),
                 Err(error) if error.is_token() => refused = true,
                 Err(error) if error.is_late() && !is_last => {
@@ -137,7 +151,7 @@ impl Remotes {
         }
         // Nobody else has it: then they are waited for.
         for host in late {
-            match self.datanodes.open(host, (&located.block, &located.token), range.clone(), self.silence) {
+            match open(host, self.silence) {
                 Ok(stream) => return Asked::Opened(Box::new(stream)),
                 Err(error) if error.is_token() => refused = true,
                 Err(error) => self.failed(&error, tried),

@@ -137,6 +137,26 @@ fn a_chunk_longer_than_the_pipe_cannot_be_checked() {
     assert!(verifier.can_check(4096) && !verifier.can_check(16 << 20));
 }
 
+/// A pipe holds so many pieces of pages, however short they are.
+#[test]
+fn what_the_pipe_has_no_room_for_is_no_fault_of_the_replica() {
+    for (chunk, fits) in [(512, true), (4096, true), (5000, false), (3000, false)] {
+        let made = Made::new(20_000, chunk, ChecksumType::Crc32c);
+        let mut verifier = Verifier::new().unwrap();
+        // One piece.
+        rustix::pipe::fcntl_setpipe_size(verifier.pipes.inlet(), 4096).unwrap();
+        for at in [0, 700] {
+            match delivered(&made, &mut verifier, at, 20_000) {
+                Ok(got) => assert!(fits && got == made.bytes[at..], "{chunk} {at}"),
+                Err(VerifyError::NoRoom { .. }) => assert!(!fits, "{chunk} {at}"),
+                Err(error) => panic!("{error}"),
+            }
+            let pipes = verifier.pipes().unwrap();
+            assert_eq!(rustix::io::ioctl_fionread(pipes.held()).unwrap(), 0);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..Default::default() })]
 
