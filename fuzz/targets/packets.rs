@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 
-use forebay_remote::fuzzing::read;
+use forebay_remote::fuzzing::{Way, read};
 use forebay_shortcircuit::Pipes;
 use libfuzzer_sys::fuzz_target;
 
@@ -15,8 +15,12 @@ fuzz_target!(|bytes: &[u8]| {
     let range = u64::from(start) * 7..u64::from(start) * 7 + u64::from(len) + 1;
     let wanted = range.end - range.start;
     let (came, all) = PIPES.with_borrow_mut(|pipes| {
-        let pipes = (way & 1 == 1).then_some(pipes);
-        read(rest, range, pipes).expect("sockets, pipes, and no wait for what cannot come")
+        let way = match way % 3 {
+            0 => Way::Memory,
+            1 => Way::Pipes(pipes),
+            _ => Way::Bare,
+        };
+        read(rest, range, way).expect("sockets, pipes, and no wait for what cannot come")
     });
     assert!(came <= wanted, "{came} bytes of {wanted}");
     assert!(!all || came == wanted, "the end came with {came} bytes of {wanted}");
