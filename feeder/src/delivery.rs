@@ -138,7 +138,7 @@ impl<'a> Delivery<'a> {
                     Err(Stuck::Halted(halt)) => return Err(Dry::Halted(halt)),
                     Err(Stuck::BadReplica { at, error }) => source.go_around(&piece, at, &error),
                 },
-                Some(Item::Remote(piece, mut stream)) => match self.remote(&piece, &mut stream) {
+                Some(Item::Remote(mut piece, mut stream)) => match self.remote(&mut piece, &mut stream) {
                     Ok(()) => {}
                     Err(Broken::Halted(halt)) => return Err(Dry::Halted(halt)),
                     Err(Broken::Lost(error)) => source.lost(piece, stream.at(), &error),

@@ -34,7 +34,7 @@ pub use forebay_store::{AddressError, HdfsError};
 pub use hdfs::{DEFAULT_HDFS_TIMEOUT, Hdfs};
 pub use lease::{FileEntry, Lease, LeaseObserver, LeaseQueue, Skip, StreamPosition};
 pub use locations::Locations;
-pub use meter::{Meter, RemoteReads, Sampler, Snapshot, Verdict};
+pub use meter::{Hedged, Meter, RemoteReads, Sampler, Snapshot, Verdict};
 pub use plan::{LOCAL_SPLIT_SIZE, Plan, PlanOptions};
 pub use report::{Outcome, Report, SplitReport};
 pub use sink::{Gauge, PIPE_SIZE, Sink, Watch};

@@ -38,6 +38,9 @@ pub struct Meter {
     pub(crate) unchecked: AtomicU64,
     /// How often a piece went on with another stream, since the one before had failed.
     pub(crate) resumed: AtomicU64,
+    /// How often a second DataNode was asked since the first one was late, and how often it was there first.
+    hedges_tried: AtomicU64,
+    hedges_won: AtomicU64,
     /// How often a DataNode was left since it was slow.
     slow: Mutex<BTreeMap<String, u64>>,
     /// Bytes that came, or are to come, over the network, by reason.
@@ -109,8 +112,19 @@ pub struct RemoteReads {
     pub unverified_bytes: u64,
     /// How often a read broke off and was gone on with at the byte, from the same DataNode or another one.
     pub resumed: u64,
+    /// Second reads of what was late, from another replica.
+    pub hedged: Hedged,
     /// DataNodes (`HOST:PORT`) that were left for faster ones, and how often.
     pub slow: BTreeMap<String, u64>,
+}
+
+/// Second reads of what a DataNode was late with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Hedged {
+    /// How often another DataNode was asked, too.
+    pub tried: u64,
+    /// How often that one was there first.
+    pub won: u64,
 }
 
 impl Meter {
@@ -159,6 +173,17 @@ impl Meter {
         *self.slow.lock().unwrap_or_else(PoisonError::into_inner).entry(host.to_owned()).or_default() += 1;
     }
 
+    /// Another DataNode was asked for what one is late with.
+    pub(crate) fn hedge_tried(&self) {
+        self.hedges_tried.fetch_add(1, Relaxed);
+    }
+
+    /// It was there first, and the read goes on with it.
+    pub(crate) fn hedge_won(&self, late: &str) {
+        self.hedges_won.fetch_add(1, Relaxed);
+        self.left_slow(late);
+    }
+
     /// Of what came over the network: what this process itself has read from DataNodes, and what happened.
     pub fn remote_reads(&self) -> RemoteReads {
         let slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -166,6 +191,7 @@ impl Meter {
             direct_bytes: self.direct.load(Relaxed),
             unverified_bytes: self.unchecked.load(Relaxed),
             resumed: self.resumed.load(Relaxed),
+            hedged: Hedged { tried: self.hedges_tried.load(Relaxed), won: self.hedges_won.load(Relaxed) },
             slow,
         }
     }

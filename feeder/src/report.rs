@@ -192,6 +192,11 @@ impl fmt::Display for Report {
             if self.remote_reads.resumed > 0 {
                 write!(f, ", {} broke off and went on", count(self.remote_reads.resumed, "read"))?;
             }
+            let hedged = self.remote_reads.hedged;
+            if hedged.tried > 0 {
+                let late = count(hedged.tried, "late read");
+                write!(f, ", {late} asked for at another replica, too ({} came from there)", hedged.won)?;
+            }
             for (host, n) in &self.remote_reads.slow {
                 write!(
                     f,

@@ -483,22 +483,36 @@ pub(crate) fn wait_for(
     flags: PollFlags,
     time: Option<Duration>,
 ) -> Result<bool, Halt> {
+    wait_for_any(watch, &[fd.as_fd()], flags, time)
+}
+
+/// The same, for any of several.
+pub(crate) fn wait_for_any(
+    watch: &Watch,
+    wanted: &[BorrowedFd<'_>],
+    flags: PollFlags,
+    time: Option<Duration>,
+) -> Result<bool, Halt> {
     let time = time.map(|time| Timespec {
         tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: time.subsec_nanos().into(),
     });
     loop {
-        let mut fds = vec![PollFd::new(fd, flags), PollFd::new(&*watch.stop, PollFlags::IN)];
+        let mut fds = vec![PollFd::new(&*watch.stop, PollFlags::IN)];
         fds.extend(watch.worker.as_ref().map(|pidfd| PollFd::new(&**pidfd, PollFlags::IN)));
+        let own = fds.len();
+        fds.extend(wanted.iter().map(|fd| PollFd::new(fd, flags)));
         match poll(&mut fds, time.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(Halt::Failed(DeliveryError::Wait(error.into()))),
         }
         stopped(watch)?;
-        if fds.get(2).is_some_and(|worker| !worker.revents().is_empty()) {
+        let (own, wanted) = fds.split_at(own);
+        let is_ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
+        if own.get(1).is_some_and(is_ready) {
             return Err(Halt::ReaderGone);
         }
-        if !fds[0].revents().is_empty() {
+        if wanted.iter().any(is_ready) {
             return Ok(true);
         }
         if time.is_some() {

@@ -13,7 +13,7 @@ use forebay_record::{Bound, Ending, EndingStep, Format, Search, Step, Terminator
 use forebay_remote::{ReadError, Stream};
 use forebay_shortcircuit::VerifyError;
 
-pub(crate) use self::hdfs::{LocalPiece, RemotePiece};
+pub(crate) use self::hdfs::{Hedge, LocalPiece, Race, RemotePiece, Second, Won};
 pub(crate) use self::tasks::{Leased, Task, Tasks};
 use crate::plan::{Place, PlannedFile};
 use crate::sink::{Halt, Watch};

@@ -10,8 +10,8 @@ use rustix::event::PollFlags;
 
 use super::{Delivery, Way};
 use crate::DeliveryError;
-use crate::sink::{Halt, Received, wait_for};
-use crate::source::RemotePiece;
+use crate::sink::{Halt, Received, wait_for_any};
+use crate::source::{Hedge, Race, RemotePiece, Second, Won};
 
 /// Why a remote piece is not delivered to its end.
 pub(super) enum Broken {
@@ -35,27 +35,76 @@ impl From<ReadError> for Broken {
 /// Between two looks at whether a DataNode is silent or slow, at most.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How fast a stream is, from when it was first waited for: until then the kernel had what the feed asked for.
+/// How fast a stream is, from when it was first waited for, since until then the kernel had what the feed asked for; before
+/// that, from when it was taken in hand.
 struct Pace {
-    began: Instant,
+    since: Instant,
     /// Where in the block it was then.
     at: u64,
+    was_waited_for: bool,
     /// How long it has been waited for.
     waited: Duration,
     /// When it has been waited for so long, the next look at whether it is slow is due.
     look_at: Duration,
+    /// For how long nothing has come.
+    silent: Duration,
 }
 
 impl Pace {
+    fn of(stream: &Stream) -> Self {
+        let (since, at) = (Instant::now(), stream.at());
+        let (waited, silent) = (Duration::ZERO, Duration::ZERO);
+        Self { since, at, was_waited_for: false, waited, look_at: LOOK, silent }
+    }
+
+    /// It is to be waited for.
+    fn begin_wait(&mut self, stream: &Stream) -> Instant {
+        let now = Instant::now();
+        if !std::mem::replace(&mut self.was_waited_for, true) {
+            (self.since, self.at) = (now, stream.at());
+        }
+        now
+    }
+
+    fn end_wait(&mut self, began: Instant) {
+        let waited = began.elapsed();
+        self.waited += waited;
+        self.silent += waited;
+    }
+
+    /// Whether another look at whether it is slow is due.
+    fn is_to_be_looked_at(&mut self) -> bool {
+        let due = self.waited >= self.look_at;
+        if due {
+            self.look_at = self.waited + LOOK;
+        }
+        due
+    }
+
     /// How many bytes have come since.
     fn bytes(&self, stream: &Stream) -> u64 {
         stream.at() - self.at
     }
+
+    /// The stream is over, or left.
+    fn end(&self, piece: &RemotePiece, stream: &Stream) {
+        piece.note(stream, self.bytes(stream), (self.since.elapsed(), self.waited));
+    }
 }
 
 impl Delivery<'_> {
-    /// What a DataNode sends: moved without a copy unless its bytes have to be seen.
-    pub(super) fn remote(&mut self, piece: &RemotePiece, stream: &mut Stream) -> Result<(), Broken> {
+    /// What a DataNode sends: moved without a copy unless its bytes have to be seen. Where another one is there first, that is
+    /// followed from there on.
+    pub(super) fn remote(&mut self, piece: &mut RemotePiece, stream: &mut Stream) -> Result<(), Broken> {
+        while let Some(won) = self.one_stream(piece, stream)? {
+            self.meter.hedge_won(&won.late);
+            *stream = *piece.overtaken(won);
+        }
+        Ok(())
+    }
+
+    /// Delivers what a stream brings, to its end or up to where another one was there first, which is then returned.
+    fn one_stream(&mut self, piece: &RemotePiece, stream: &mut Stream) -> Result<Option<Won>, Broken> {
         let in_memory = self.through_memory();
         let bare = !in_memory && !stream.is_checked() && self.sink.takes_received();
         let mut verifier =
@@ -65,18 +114,14 @@ impl Delivery<'_> {
             None if bare => Way::Straight,
             None => Way::Memory,
         };
-        let mut pace = None;
+        let mut pace = Pace::of(stream);
         let mut result = self.follow(piece, stream, way, &mut pace);
-        if let Some(pace) = pace {
-            piece.note(stream, pace.bytes(stream), (pace.began.elapsed(), pace.waited));
-        }
+        pace.end(piece, stream);
         if let Some(mut verifier) = verifier {
-            if result.is_err() {
-                // A chunk may have come in part.
-                match pipes(&mut verifier) {
-                    Ok(pipes) => pipes.empty(),
-                    Err(halt) => result = Err(halt.into()),
-                }
+            // A chunk may have come in part, and more than was asked for.
+            match pipes(&mut verifier) {
+                Ok(pipes) => pipes.empty(),
+                Err(halt) => result = result.and(Err(halt.into())),
             }
             self.verifier = Some(verifier);
         }
@@ -88,9 +133,9 @@ impl Delivery<'_> {
         piece: &RemotePiece,
         stream: &mut Stream,
         mut way: Way<'_>,
-        pace: &mut Option<Pace>,
-    ) -> Result<(), Broken> {
-        let mut silent = Duration::ZERO;
+        pace: &mut Pace,
+    ) -> Result<Option<Won>, Broken> {
+        let mut second = Second::No;
         loop {
             let step = match &mut way {
                 Way::Memory => stream.read()?,
@@ -99,7 +144,8 @@ impl Delivery<'_> {
             };
             match step {
                 Step::Ready(len) => {
-                    silent = Duration::ZERO;
+                    piece.goes_on_after(std::mem::take(&mut pace.silent));
+                    second = Second::No;
                     match &way {
                         Way::Memory => self.bytes(stream.bytes())?,
                         Way::Straight => {}
@@ -118,33 +164,58 @@ impl Delivery<'_> {
                     way = Way::Memory;
                 }
                 Step::Wait => {
-                    let Some(socket) = stream.socket() else { return Ok(()) };
-                    let began = Instant::now();
-                    let pace = pace.get_or_insert_with(|| Pace {
-                        began,
-                        at: stream.at(),
-                        waited: Duration::ZERO,
-                        look_at: LOOK,
-                    });
-                    wait_for(self.watch, &socket, PollFlags::IN, Some(piece.silence().min(LOOK)))?;
-                    let waited = began.elapsed();
-                    silent += waited;
-                    if silent >= piece.silence() {
-                        return Err(stream.silent(silent).into());
+                    match second.as_racing().map(Hedge::poll) {
+                        Some(Race::Won(won)) => return Ok(Some(won)),
+                        Some(Race::Lost) => second = Second::Over,
+                        Some(Race::Pending) | None => {}
                     }
-                    pace.waited += waited;
-                    if pace.waited >= pace.look_at {
-                        pace.look_at = pace.waited + LOOK;
-                        if let Some((rate, elsewhere)) =
-                            piece.is_slow(stream, pace.bytes(stream), pace.waited)
-                        {
-                            return Err(stream.slow(rate, elsewhere).into());
-                        }
+                    if self.wait(piece, stream, pace, &mut second)? {
+                        return Ok(None);
                     }
                 }
-                Step::End => return Ok(()),
+                Step::End => return Ok(None),
             }
         }
+    }
+
+    /// Waits for a stream, and for another one that may be there first. Says whether all of the piece has come.
+    fn wait(
+        &mut self,
+        piece: &RemotePiece,
+        stream: &Stream,
+        pace: &mut Pace,
+        second: &mut Second,
+    ) -> Result<bool, Broken> {
+        let Some(socket) = stream.socket() else { return Ok(true) };
+        let began = pace.begin_wait(stream);
+        let time = Some(piece.silence().min(LOOK));
+        match second.as_racing() {
+            None => wait_for_any(self.watch, &[socket], PollFlags::IN, time)?,
+            Some(hedge) => wait_for_any(self.watch, &[socket, hedge.wakes()], PollFlags::IN, time)?,
+        };
+        pace.end_wait(began);
+        if pace.silent >= piece.silence() {
+            return Err(stream.silent(pace.silent).into());
+        }
+        // Nothing that is shorter than a look is late.
+        if pace.silent >= LOOK && matches!(second, Second::No) {
+            if pace.silent < piece.late_after() {
+                return Ok(false);
+            }
+            if stream.at() >= piece.end() {
+                // Only the word that it is all is missing.
+                return Ok(true);
+            }
+            *second = piece.hedge(stream, self.meter);
+        }
+        // Where another one is being asked, that decides.
+        if !matches!(second, Second::Racing(_))
+            && pace.is_to_be_looked_at()
+            && let Some((rate, elsewhere)) = piece.is_slow(stream, pace.bytes(stream), pace.waited)
+        {
+            return Err(stream.slow(rate, elsewhere).into());
+        }
+        Ok(false)
     }
 
     /// Moves bytes of which none is to be checked from the socket to the reader. The first one comes in memory where it has to be

@@ -7,6 +7,9 @@
 //! delivered. So the pipe's reader, through the pipe, holds the network back.
 
 mod file;
+mod hedge;
+mod late;
+mod order;
 mod place;
 mod readahead;
 mod streams;
@@ -29,9 +32,10 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use self::file::HdfsFile;
+pub(crate) use self::hedge::{Hedge, Race, Second, Won};
 pub(crate) use self::place::{Local, LocalBlock, Remote};
-use self::streams::{Opened, STREAMS};
 pub(crate) use self::streams::{RemotePiece, Remotes};
+use self::streams::{STREAMS, Turn};
 use super::{Dry, Item, KnownBound, RecordRange, Task};
 use crate::hdfs::Cluster;
 use crate::plan::PlannedFile;
@@ -173,6 +177,7 @@ impl Ahead {
 
     pub(crate) fn next(&mut self, watch: &Watch) -> Result<Option<Item>, Dry> {
         loop {
+            let mut look_again = None;
             if let Some(chunk) = &mut self.chunk {
                 match chunk.packets.try_recv() {
                     Ok(packet) => {
@@ -187,23 +192,19 @@ impl Ahead {
                     Err(TryRecvError::Disconnected) => return Err(broken(&chunk.name).into()),
                     Err(TryRecvError::Empty) => {}
                 }
-            } else if let Some(piece) = &mut self.remote {
-                match piece.opening.try_recv() {
-                    Ok(Opened { stream, tried }) => {
-                        piece.tried = tried;
-                        let Some(piece) = self.remote.take() else { continue };
-                        if let Some(stream) = stream {
-                            if piece.is_outdated(&stream) {
-                                self.reopen(piece);
-                                continue;
-                            }
-                            return Ok(Some(Item::Remote(piece, stream)));
-                        }
+            } else if let Some(mut piece) = self.remote.take() {
+                match piece.turn(&self.wake, &self.meter) {
+                    Turn::Open(stream) if piece.is_outdated(&stream) => {
+                        self.reopen(piece);
+                        continue;
+                    }
+                    Turn::Open(stream) => return Ok(Some(Item::Remote(piece, stream))),
+                    Turn::Nobody => {
                         self.fetch_rest(&piece);
                         continue;
                     }
-                    Err(TryRecvError::Disconnected) => return Err(broken(&piece.file.name()).into()),
-                    Err(TryRecvError::Empty) => {}
+                    Turn::Broken => return Err(broken(&piece.file.name()).into()),
+                    Turn::Pending(time) => (self.remote, look_again) = (Some(piece), time),
                 }
             } else if self.under_way == 0 {
                 return Ok(None);
@@ -230,7 +231,7 @@ impl Ahead {
                     Err(TryRecvError::Empty) => {}
                 }
             }
-            wait_for(watch, &*self.wake, PollFlags::IN, None).map_err(Dry::Halted)?;
+            wait_for(watch, &*self.wake, PollFlags::IN, look_again).map_err(Dry::Halted)?;
             let _ = rustix::io::read(&*self.wake, &mut [0; 8]);
         }
     }
@@ -299,8 +300,9 @@ impl Ahead {
             remotes.failed(error, &mut tried);
         }
         let part = (located, at..bytes.end);
-        let piece = RemotePiece::start(&file, &remotes, part, tried, &self.wake, permit);
-        self.remote = Some(RemotePiece { closed, ..piece });
+        let mut piece = RemotePiece::start(&file, &remotes, part, tried, &self.wake, permit);
+        piece.closed = closed;
+        self.remote = Some(piece);
     }
 
     /// Has a piece come from another DataNode than the one whose stream was opened ahead.

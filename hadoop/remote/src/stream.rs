@@ -151,6 +151,17 @@ impl Stream {
         self.connection.as_ref().map(AsFd::as_fd)
     }
 
+    /// Whether something has come that was not taken yet; an error when nothing ever will. Never waits.
+    pub fn has_come(&self) -> Result<bool, ReadError> {
+        let Some(connection) = &self.connection else { return Ok(true) };
+        match rustix::net::recv(connection, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Ok((_, 0)) | Err(Errno::CONNRESET) => Err(self.failed(SocketFault::Closed.into())),
+            Ok(_) => Ok(true),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(self.used < self.head.len()),
+            Err(error) => Err(self.failed(SocketFault::Io(error.into()).into())),
+        }
+    }
+
     /// The error of a stream on which nothing came for so long.
     pub fn silent(&self, waited: Duration) -> ReadError {
         self.failed(Fault::Silent(waited))

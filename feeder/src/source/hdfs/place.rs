@@ -145,8 +145,7 @@ impl LocalBlock {
 #[derive(Debug)]
 pub(crate) struct Local {
     short_circuit: Option<ShortCircuit>,
-    /// Addresses looked at, and whether they are this host's.
-    addresses: Mutex<HashMap<String, bool>>,
+    here: Here,
     longest_chunk: u32,
 }
 
@@ -154,7 +153,7 @@ impl Local {
     pub(crate) fn new(short_circuit: Option<ShortCircuit>) -> Self {
         // What a pipe of the usual size can hold besides two cut pages.
         let longest_chunk = 256 << 10;
-        Self { short_circuit, addresses: Mutex::default(), longest_chunk }
+        Self { short_circuit, here: Here::default(), longest_chunk }
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -189,7 +188,7 @@ impl Local {
 
     /// The replica that a DataNode of this host has.
     fn here<'b>(&self, located: &'b LocatedBlock) -> Option<&'b forebay_hadoop::namenode::Replica> {
-        located.replicas.iter().find(|replica| self.is_here(&replica.ip))
+        located.replicas.iter().find(|replica| self.here.is(&replica.ip))
     }
 
     /// Never gives this replica again without asking the DataNode.
@@ -198,9 +197,18 @@ impl Local {
             short_circuit.forget(local.replica.block(), local.port);
         }
     }
+}
 
+/// Which addresses are this host's.
+#[derive(Debug, Default)]
+pub(crate) struct Here {
+    /// Those looked at.
+    addresses: Mutex<HashMap<String, bool>>,
+}
+
+impl Here {
     /// Whether an address is one of this host's: only such can be bound.
-    fn is_here(&self, ip: &str) -> bool {
+    pub(crate) fn is(&self, ip: &str) -> bool {
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         *addresses
             .entry(ip.to_owned())

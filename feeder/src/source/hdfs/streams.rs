@@ -1,43 +1,57 @@
 //! Streams from DataNodes, opened ahead: which replica is asked, and which one after a failure.
 
-use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use forebay_hadoop::Configuration;
 use forebay_hadoop::namenode::{LocatedBlock, Replica};
 use forebay_remote::{DataNodes, ReadError, Settings, Stream};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::file::HdfsFile;
+use super::hedge::{Hedge, Race, Second};
+use super::late::{Budget, Usual};
+use super::order::{Candidate, Seen};
+use super::place::Here;
 use super::{Waking, waking};
+use crate::Meter;
 
 /// Pieces whose streams are open, or being opened, before their turn: what the kernel holds for each is bounded by
 /// `net.ipv4.tcp_rmem`.
 pub(super) const STREAMS: usize = 6;
-/// For how long a DataNode that has failed is asked last.
-const AVOIDED: Duration = Duration::from_secs(30);
 /// How long a DataNode may be silent before another one is asked, at most.
 const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 
 /// How long a DataNode has to answer while there are others.
 const HASTE: Duration = Duration::from_secs(1);
+/// Waits for a stream that are shorter are not looked at.
+const FELT: Duration = Duration::from_millis(1);
 /// How long a stream is watched before it counts as slow.
 const WATCHED: Duration = Duration::from_millis(300);
-/// How many times faster another DataNode must have been for a stream to be left for it.
-const TIMES_FASTER: f64 = 4.0;
-/// What a DataNode is expected to give that nothing is known of yet, in bytes per second.
-const EXPECTED: f64 = 80e6;
+/// What sender and receiver may hold of a stream that is not read, in bytes, by what kernels grant at most.
+const BUFFERED: u64 = 12 << 20;
 
 /// The DataNodes of a cluster, and what was seen of them.
 #[derive(Debug)]
 pub(crate) struct Remotes {
     datanodes: DataNodes,
     silence: Duration,
-    avoided: Mutex<HashMap<String, Instant>>,
-    /// Bytes per second that came from each, while they were waited for.
-    rates: Mutex<HashMap<String, f64>>,
+    here: Here,
+    known: Mutex<Known>,
+}
+
+/// What was seen, and what follows from it.
+#[derive(Debug, Default)]
+struct Known {
+    seen: Seen,
+    /// How long DataNodes take to answer a request.
+    answers: Usual,
+    /// How long streams that are waited for bring nothing.
+    gaps: Usual,
+    budget: Budget,
 }
 
 /// What came of asking the DataNodes that have a block.
@@ -60,12 +74,12 @@ impl Remotes {
             return None;
         }
         let silence = (timeout / 3).min(LONGEST_SILENCE).min(settings.silence).max(Duration::from_millis(1));
-        Some(Self {
-            datanodes: DataNodes::new(settings),
-            silence,
-            avoided: Mutex::default(),
-            rates: Mutex::default(),
-        })
+        let (here, known) = (Here::default(), Mutex::default());
+        Some(Self { datanodes: DataNodes::new(settings), silence, here, known })
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long a DataNode may be silent.
@@ -80,41 +94,44 @@ impl Remotes {
 
     /// A DataNode has failed: it is asked last for a while.
     pub(super) fn avoid(&self, host: &str) {
-        let until = Instant::now() + AVOIDED;
-        self.avoided.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned(), until);
-    }
-
-    /// What came from a DataNode: newer figures count as much as all older ones.
-    fn note(&self, host: &str, rate: f64) {
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        rates.entry(host.to_owned()).and_modify(|known| *known = f64::midpoint(*known, rate)).or_insert(rate);
+        self.known().seen.avoid(host, Instant::now());
     }
 
     /// The most that may be expected from another DataNode that has the block, and is not avoided; `None` if there is none.
     fn elsewhere(&self, located: &LocatedBlock, tried: &[String], host: &str) -> Option<f64> {
-        let order = self.order(located, tried);
-        let avoided = self.avoided.lock().unwrap_or_else(PoisonError::into_inner);
-        let rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        let others = order.iter().filter(|other| *other != host && !avoided.contains_key(*other));
-        // Nobody is expected to give more than the best one that was seen: the network may be what limits all of them.
-        let expected =
-            rates.values().copied().max_by(f64::total_cmp).map_or(EXPECTED, |most| most.min(EXPECTED));
-        others.map(|other| rates.get(other).copied().unwrap_or(expected)).max_by(f64::total_cmp)
+        let candidates = self.candidates(located, tried);
+        self.known().seen.elsewhere(&candidates, host, Instant::now())
     }
 
-    /// Who is asked for a block, in this order: as the NameNode has sorted them, the nearest first, but who has failed lately at
-    /// the end, and who has failed for this very piece not at all.
+    /// Who is asked for a block, in this order; who has failed for this very piece is not.
     fn order(&self, located: &LocatedBlock, tried: &[String]) -> Vec<String> {
-        let mut avoided = self.avoided.lock().unwrap_or_else(PoisonError::into_inner);
-        avoided.retain(|_, until| *until > Instant::now());
-        let mut hosts: Vec<String> = located
-            .replicas
-            .iter()
-            .map(|replica| self.address(replica))
-            .filter(|host| !tried.contains(host))
-            .collect();
-        hosts.sort_by_key(|host| avoided.contains_key(host));
-        hosts
+        let candidates = self.candidates(located, tried);
+        self.known().seen.order(&candidates, Instant::now())
+    }
+
+    /// Those who have a block, and have not failed for this very piece, as the NameNode has sorted them.
+    fn candidates(&self, located: &LocatedBlock, tried: &[String]) -> Vec<Candidate> {
+        let candidates = located.replicas.iter().map(|replica| Candidate {
+            address: self.address(replica),
+            is_here: self.here.is(&replica.ip),
+            rack: replica.rack.clone(),
+        });
+        candidates.filter(|candidate| !tried.contains(&candidate.address)).collect()
+    }
+
+    /// Whether somebody else may be asked for a block that `late` is late with. If so, that is then under way, until
+    /// [`hedge_is_over`](Self::hedge_is_over).
+    pub(super) fn may_hedge(&self, located: &LocatedBlock, tried: &[String], late: &str) -> bool {
+        self.elsewhere(located, tried, late).is_some() && self.known().budget.begin()
+    }
+
+    pub(super) fn hedge_is_over(&self) {
+        self.known().budget.end();
+    }
+
+    /// A DataNode was late, and another one was there first.
+    pub(super) fn overtaken(&self, host: &str) {
+        self.known().seen.overtaken(host, Instant::now());
     }
 
     /// Opens a part of a block at one of its DataNodes, without checksums if it is not to be verified; who fails is added to `tried`. Blocks the thread.
@@ -139,8 +156,14 @@ impl Remotes {
         for (i, host) in hosts.iter().enumerate() {
             let is_last = i + 1 == hosts.len();
             let patience = if is_last { self.silence } else { self.silence.min(HASTE) };
+            let asked = Instant::now();
             match open(host, patience) {
-                Ok(stream) => return Asked::Opened(Box::new(stream)),
+                Ok(stream) => {
+                    let mut known = self.known();
+                    known.answers.note(asked.elapsed());
+                    known.budget.read();
+                    return Asked::Opened(Box::new(stream));
+                }
                 Err(error) if error.is_token() => refused = true,
                 Err(error) if error.is_late() && !is_last => {
                     self.avoid(host);
@@ -183,7 +206,10 @@ pub(crate) struct RemotePiece {
     pub(super) bytes: Range<u64>,
     pub(super) file: Arc<HdfsFile>,
     pub(super) remotes: Arc<Remotes>,
-    pub(super) opening: mpsc::Receiver<Opened>,
+    opening: mpsc::Receiver<Opened>,
+    /// Since when its stream is waited for, and whether another one is asked for, too.
+    since: Option<Instant>,
+    second: Second,
     /// DataNodes that have failed for it.
     pub(super) tried: Vec<String>,
     /// Its connection was closed before anything came, once.
@@ -192,23 +218,105 @@ pub(crate) struct RemotePiece {
     pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
+/// What has come of a piece whose turn it is.
+pub(super) enum Turn {
+    /// Its stream.
+    Open(Box<Stream>),
+    /// No DataNode gives it.
+    Nobody,
+    /// Nothing yet. If that is still so after this time, it is worth another look.
+    Pending(Option<Duration>),
+    /// Whoever was to open it is gone.
+    Broken,
+}
+
 impl RemotePiece {
-    /// Starts to open the stream of a part of a block; `wake` is rung when that has come to something. To be called within
-    /// tokio, or with a handle entered.
+    /// Starts to open the stream of a part of a block; `wake` is rung when that has come to something.
     pub(super) fn start(
         file: &Arc<HdfsFile>,
         remotes: &Arc<Remotes>,
         (located, bytes): (LocatedBlock, Range<u64>),
         tried: Vec<String>,
-        wake: &Arc<std::os::fd::OwnedFd>,
+        wake: &Arc<OwnedFd>,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Self {
         let (answer, opening) = waking(1, wake);
         let (file, remotes) = (Arc::clone(file), Arc::clone(remotes));
-        let task =
-            open(Arc::clone(&file), Arc::clone(&remotes), located.clone(), bytes.clone(), tried, answer);
+        let part = (located.clone(), bytes.clone());
+        let task = open(Arc::clone(&file), Arc::clone(&remotes), part, tried.clone(), answer);
         file.cluster().handle().spawn(task);
-        Self { located, bytes, file, remotes, opening, tried: Vec::new(), closed: false, permit }
+        let (since, second) = (None, Second::No);
+        Self { located, bytes, file, remotes, opening, since, second, tried, closed: false, permit }
+    }
+
+    /// Looks at what has come of opening its stream, when its turn has come. One that is late is opened elsewhere, too.
+    pub(super) fn turn(&mut self, wake: &Arc<OwnedFd>, meter: &Meter) -> Turn {
+        match self.opening.try_recv() {
+            Ok(Opened { stream, tried }) => {
+                self.tried = tried;
+                self.second = Second::Over;
+                return stream.map_or(Turn::Nobody, Turn::Open);
+            }
+            Err(TryRecvError::Disconnected) => return Turn::Broken,
+            Err(TryRecvError::Empty) => {}
+        }
+        match self.second.as_racing().map(Hedge::poll_opened) {
+            Some(Race::Won(won)) => {
+                meter.hedge_won(&won.late);
+                // What comes too late is dropped, and its connection closed.
+                self.opening.close();
+                drop(self.opening.try_recv());
+                return Turn::Open(self.overtaken(won));
+            }
+            Some(Race::Lost) => self.second = Second::Over,
+            Some(Race::Pending) | None => {}
+        }
+        if !matches!(self.second, Second::No) {
+            return Turn::Pending(None);
+        }
+        let waited = self.since.get_or_insert_with(Instant::now).elapsed();
+        let late_after = self.remotes.known().answers.late_after();
+        let left = late_after.saturating_sub(waited);
+        if !left.is_zero() {
+            return Turn::Pending(Some(left));
+        }
+        // Whoever comes first is the one that is being asked.
+        let first = self.remotes.order(&self.located, &self.tried).into_iter().next();
+        let hedge = first.and_then(|late| Hedge::start(self, &late, self.bytes.start, wake));
+        self.second = hedge.map_or(Second::Over, |hedge| {
+            meter.hedge_tried();
+            Second::Racing(hedge)
+        });
+        Turn::Pending(None)
+    }
+
+    /// After how long a stream that brings nothing is late.
+    pub(crate) fn late_after(&self) -> Duration {
+        self.remotes.known().gaps.late_after()
+    }
+
+    /// Its stream goes on after it was waited for so long.
+    pub(crate) fn goes_on_after(&self, gap: Duration) {
+        // What nobody feels says nothing of what is late, and would be looked at thousands of times in a second.
+        if gap >= FELT {
+            self.remotes.known().gaps.note(gap);
+        }
+    }
+
+    /// Asks another DataNode for what its stream is late with, if that is worth it.
+    pub(crate) fn hedge(&self, stream: &Stream, meter: &Meter) -> Second {
+        match Hedge::start_alone(self, stream.host(), stream.at()) {
+            None => Second::Over,
+            Some(hedge) => {
+                meter.hedge_tried();
+                Second::Racing(hedge)
+            }
+        }
+    }
+
+    /// Where in the block it ends.
+    pub(crate) fn end(&self) -> u64 {
+        self.bytes.end
     }
 
     /// How long its DataNode may be silent.
@@ -225,87 +333,38 @@ impl RemotePiece {
         }
         let rate = bytes as f64 / waited.as_secs_f64();
         let elsewhere = self.remotes.elsewhere(&self.located, &self.tried, stream.host())?;
-        (rate * TIMES_FASTER < elsewhere).then_some((rate, elsewhere))
+        Seen::are_slow(rate, elsewhere).then_some((rate, elsewhere))
     }
 
-    /// Its stream is over, or left: so many bytes have come of it since it was first waited for, in so long, during which it was
-    /// waited for so long.
+    /// Its stream is over, or left: so many bytes have come of it in `took`, during which it was waited for so long. The time
+    /// begins with the first wait, or, if there was none, when it was taken in hand.
     pub(crate) fn note(&self, stream: &Stream, bytes: u64, (took, waited): (Duration, Duration)) {
-        // What was seldom waited for tells how fast a socket is emptied, not how fast the DataNode fills it.
+        let now = Instant::now();
         if waited >= WATCHED && waited * 2 >= took {
-            self.remotes.note(stream.host(), bytes as f64 / took.as_secs_f64());
+            self.remotes.known().seen.note(stream.host(), bytes as f64 / took.as_secs_f64(), now);
+        } else if bytes >= 2 * BUFFERED && !took.is_zero() {
+            // What was seldom waited for tells how fast a socket is emptied. The DataNode fills it at least as fast.
+            let rate = (bytes - BUFFERED) as f64 / took.as_secs_f64();
+            self.remotes.known().seen.note_at_least(stream.host(), rate, now);
         }
     }
 
     /// Its DataNode was found slow or dead after the stream was opened, and another one has the block.
     pub(super) fn is_outdated(&self, stream: &Stream) -> bool {
-        let is_avoided = {
-            let avoided = self.remotes.avoided.lock().unwrap_or_else(PoisonError::into_inner);
-            avoided.get(stream.host()).is_some_and(|until| *until > Instant::now())
-        };
+        let is_avoided = self.remotes.known().seen.is_avoided(stream.host(), Instant::now());
         is_avoided && self.remotes.elsewhere(&self.located, &self.tried, stream.host()).is_some()
     }
 }
 
-async fn open(
+/// Opens a part of a block at one of its DataNodes, and answers with the stream.
+pub(super) async fn open(
     file: Arc<HdfsFile>,
     remotes: Arc<Remotes>,
-    located: LocatedBlock,
-    range: Range<u64>,
+    (located, range): (LocatedBlock, Range<u64>),
     mut tried: Vec<String>,
     answer: Waking<Opened>,
 ) {
     let stream = file.stream(&remotes, &located, range, &mut tried).await;
     // Nobody may be waiting any more.
     let _ = answer.send(Opened { stream, tried }).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use forebay_hadoop::Token;
-    use forebay_hadoop::namenode::{Block, StorageType};
-
-    use super::*;
-
-    #[test]
-    fn who_has_failed_lately_is_asked_last_and_who_has_failed_for_the_piece_not_at_all() {
-        let replica = |port| Replica {
-            ip: "10.0.0.1".to_owned(),
-            hostname: "one".to_owned(),
-            xfer_port: port,
-            info_port: 0,
-            ipc_port: 0,
-            uuid: String::new(),
-            rack: String::new(),
-            storage_id: String::new(),
-            storage_type: StorageType::Disk,
-            cached: false,
-            index: None,
-            token: None,
-        };
-        let located = LocatedBlock {
-            block: Block { pool: String::new(), id: 1, generation: 1, len: 1 },
-            offset: 0,
-            replicas: [1, 2, 3].map(replica).to_vec(),
-            corrupt: false,
-            token: Token::default(),
-        };
-        let remotes = Remotes::from_conf(&Configuration::empty(), Duration::from_secs(30)).unwrap();
-        let [a, b, c] = [1, 2, 3].map(|port| format!("10.0.0.1:{port}"));
-        assert_eq!(remotes.order(&located, &[]), [&*a, &*b, &*c]);
-        remotes.avoid(&a);
-        assert_eq!(remotes.order(&located, &[]), [&*b, &*c, &*a]);
-        assert_eq!(remotes.order(&located, std::slice::from_ref(&b)), [&*c, &*a]);
-
-        // Of whom nothing is known something is expected, and nothing of who is avoided.
-        let elsewhere =
-            |tried: &[String], host: &str| remotes.elsewhere(&located, tried, host).map(f64::to_bits);
-        assert_eq!(elsewhere(&[], &b), Some(EXPECTED.to_bits()));
-        remotes.note(&b, 2000.0);
-        assert_eq!(elsewhere(&[], &b), Some(2000f64.to_bits()), "the network may give no more to anybody");
-        remotes.note(&c, 500.0);
-        remotes.note(&c, 1500.0);
-        assert_eq!(elsewhere(&[], &b), Some(1000f64.to_bits()));
-        assert_eq!(elsewhere(std::slice::from_ref(&c), &b), None);
-    }
 }
