@@ -35,6 +35,8 @@ pub(crate) struct Contestant {
     pub(crate) name: &'static str,
     pub(crate) feeding: Feeding,
     pub(crate) command: Command,
+    /// Is called before every run.
+    pub(crate) prepare: Option<Box<dyn Fn()>>,
 }
 
 /// Contestants on the same work; the first is what the others are compared with.
@@ -79,6 +81,9 @@ struct Started {
 
 impl Contestant {
     fn run(&mut self, folder: &Path, cold: bool, bytes: u64) -> Result<Run, Box<dyn Error>> {
+        if let Some(prepare) = &self.prepare {
+            prepare();
+        }
         let out = folder.join("sink");
         let _ = std::fs::remove_file(&out);
         let sink = std::env::current_exe()?.with_file_name("bench-sink");

@@ -1,7 +1,9 @@
 //! Who takes part: the machine's limit, Forebay, and the peers, each as the command that a user would give.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use forebay_benches::PIPE_SIZE;
 use forebay_fixtures::Hdfs;
@@ -9,7 +11,7 @@ use forebay_fixtures::Hdfs;
 use crate::contest::{Contestant, Feeding, Group};
 
 /// All contestants' ids, by which `--only` selects.
-pub(crate) const IDS: [&str; 15] = [
+pub(crate) const IDS: [&str; 17] = [
     "local/splice",
     "local/feed",
     "local/cat",
@@ -25,6 +27,8 @@ pub(crate) const IDS: [&str; 15] = [
     "hdfs/java-arrays",
     "hdfs/java-zero-copy",
     "hdfs/java-arrays-network",
+    "slow/none",
+    "slow/one-of-three",
 ];
 
 /// Where HDFS has the input.
@@ -127,8 +131,53 @@ pub(crate) fn on_hdfs(bins: &Path, hdfs: &Hdfs, network_only: &Path, cold: bool)
     })
 }
 
+/// How many times slower than without a slow one the slow DataNode is.
+const TIMES_SLOWER: u128 = 20;
+
+/// A feed from three DataNodes behind relays, without and with a slow one among them.
+pub(crate) fn with_a_slow_datanode(
+    bins: &Path,
+    hdfs: &Rc<Hdfs>,
+    network_only: &Path,
+    bytes: u64,
+) -> std::io::Result<Group> {
+    let feed = || {
+        let mut feed = Command::new(bins.join("forebay"));
+        feed.args(FEED).arg(format!("{}{PATH}", hdfs.uri())).arg("--").env("HADOOP_CONF_DIR", network_only);
+        feed
+    };
+    // The first time warms, the second one is measured.
+    let mut took = Duration::ZERO;
+    for _ in 0..2 {
+        let begin = Instant::now();
+        let status = feed().arg("cat").stdin(Stdio::null()).stdout(Stdio::null()).status()?;
+        if !status.success() {
+            return Err(std::io::Error::other(format!("a feed from three DataNodes failed: {status}")));
+        }
+        took = begin.elapsed();
+    }
+    let limit = u128::from(bytes) * 1_000_000_000 / took.as_nanos().max(1) / TIMES_SLOWER;
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX).max(1);
+    let limited = |limit: Option<u64>| -> Option<Box<dyn Fn()>> {
+        let hdfs = Rc::clone(hdfs);
+        Some(Box::new(move || hdfs.relay(0).limit(limit)))
+    };
+    let contestant = |id, name, limit| Contestant {
+        prepare: limited(limit),
+        ..contestant(id, name, Feeding::Starts, feed())
+    };
+    Ok(Group {
+        title: "Three DataNodes behind relays, warm",
+        cold: false,
+        contestants: vec![
+            contestant("slow/none", "forebay feed, short-circuit off", None),
+            contestant("slow/one-of-three", "the same, one of the DataNodes 20 × slower", Some(limit)),
+        ],
+    })
+}
+
 fn contestant(id: &'static str, name: &'static str, feeding: Feeding, command: Command) -> Contestant {
-    Contestant { id, name, feeding, command }
+    Contestant { id, name, feeding, command, prepare: None }
 }
 
 /// Whether `--only` words, of which each is an id or the beginning of some up to a `/`, select a contestant.

@@ -15,6 +15,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::rc::Rc;
 
 use clap::Parser;
 use forebay_fixtures::corpus::LogText;
@@ -38,7 +39,7 @@ struct Args {
     /// Size of the input, in MiB
     #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u64).range(1..))]
     size_mib: u64,
-    /// A group (local, hdfs) or a contestant's id (hdfs/feed), again for more; a wrong one lists all
+    /// A group (local, hdfs, slow) or a contestant's id (hdfs/feed), again for more; a wrong one lists all
     #[arg(long, value_name = "ID")]
     only: Vec<String>,
     /// Afterwards once more with an empty page cache in every run; needs root
@@ -73,7 +74,9 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let names_none = |word: &&String| !IDS.iter().any(|id| selected(std::slice::from_ref(*word), id));
     if let Some(wrong) = args.only.iter().find(names_none) {
-        return Err(format!("nobody is called {wrong}; there are local, hdfs, {}", IDS.join(", ")).into());
+        return Err(
+            format!("nobody is called {wrong}; there are local, hdfs, slow, {}", IDS.join(", ")).into()
+        );
     }
     if args.cold {
         contest::empty_page_cache()?;
@@ -116,6 +119,16 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         for cold in temperatures {
             contest(field::on_hdfs(&bins, &hdfs, network_only.path(), *cold)?)?;
         }
+    }
+    if wants("slow/") {
+        eprintln!("starting an HDFS of three DataNodes ...");
+        let options =
+            HdfsOptions { datanodes: 3, separate_hosts: true, relays: true, ..HdfsOptions::default() };
+        let hdfs = Rc::new(Hdfs::start(&options)?);
+        hdfs.write_from(field::PATH, File::open(&file)?, None)?;
+        let network_only = tempfile::tempdir()?;
+        field::without_short_circuit(&hdfs, network_only.path())?;
+        contest(field::with_a_slow_datanode(&bins, &hdfs, network_only.path(), size)?)?;
     }
     print!("{NOTES}");
     if let Some(path) = &args.json {
