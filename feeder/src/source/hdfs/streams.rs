@@ -134,7 +134,8 @@ impl Remotes {
         self.known().seen.overtaken(host, Instant::now());
     }
 
-    /// Opens a part of a block at one of its DataNodes, without checksums if it is not to be verified; who fails is added to `tried`. Blocks the thread.
+    /// Opens a part of a block at one of its DataNodes, without checksums if it is not to be verified; who fails is added to
+    /// `tried`. Blocks the thread.
     pub(super) fn open(
         &self,
         located: &LocatedBlock,
