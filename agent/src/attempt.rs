@@ -1,9 +1,10 @@
 //! One attempt, from its agent's first call to the last one.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use forebay_feeder::{Hdfs, LeaseQueue};
+use forebay_feeder::{Cache, Hdfs, LeaseQueue};
 use forebay_job::{InputMode, Job, OnRestart};
 use forebay_protocol::{Bootstrap, v1};
 use forebay_store::Clusters;
@@ -28,6 +29,9 @@ const HEARTBEAT: (u32, u32) = (20, 60_000);
 const KEEPING: Duration = Duration::from_secs(30);
 /// The same when the attempt is over, and nothing tells the AM meanwhile that the agent lives.
 const KEEPING_LATE: Duration = Duration::from_secs(10);
+
+/// How long an attempt waits for the last blocks to be written into the cache.
+const CACHE_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Attempt {
     bootstrap: Bootstrap,
@@ -156,11 +160,14 @@ impl Attempt {
         let local = |error| Failure::new(format!("cannot prepare {}: {error}", folder.path().display()));
         let mut env = environment::variables(&self.bootstrap, job, reply, folder);
         env.extend(environment::list(job, &reply.files, folder.work()).map_err(local)?);
+        let place = job.cache_dir.as_deref().zip(job.cache_size);
+        let cache = place.map(|(place, size)| Arc::new(Cache::new(Path::new(place), size)));
         if job.input_mode == InputMode::Stream {
             if job.on_restart == OnRestart::ReplayAll {
                 self.standing.packs();
             }
-            self.queue = Some(Arc::new(LeaseQueue::new(Hdfs::new(job.hdfs_timeout)).map_err(local)?));
+            let hdfs = Hdfs::new(job.hdfs_timeout).with_cache(cache.clone());
+            self.queue = Some(Arc::new(LeaseQueue::new(hdfs).map_err(local)?));
         } else {
             self.standing.stream.handed_over(reply.files.iter().map(|file| file.unit));
         }
@@ -177,7 +184,13 @@ impl Attempt {
             queue: self.queue.as_ref(),
             lease_ahead: Duration::from_millis(reply.lease_ahead_ms.into()),
             world_size: reply.world_size,
-        })?;
+        });
+        if let Some(cache) = &cache {
+            cache.finish(CACHE_PATIENCE);
+            tracing::info!(figures = ?cache.figures(), "the block cache");
+            cache.note().into_iter().for_each(|note| self.standing.told.note(note));
+        }
+        let status = status?;
         Ok((status, afterwards))
     }
 

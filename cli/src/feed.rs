@@ -3,12 +3,13 @@
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_feeder::{
-    Delivered, Ended, FeedError, Hdfs, Input, Meter, Outcome, Plan, PlanError, PlanOptions, Report, Settings,
-    Sink, Stop, Watch, Worker, WorkerError, feed,
+    Cache, Delivered, Ended, FeedError, Hdfs, Input, Meter, Outcome, Plan, PlanError, PlanOptions, Report,
+    Settings, Sink, Stop, Watch, Worker, WorkerError, feed,
 };
 use forebay_job::values::{self, ForLines};
 use forebay_record::Format;
@@ -22,6 +23,9 @@ use crate::progress::Progress;
 use crate::report_file::ReportFile;
 use crate::signals;
 use crate::talk::{Failure, Talk};
+
+/// How long a feed that is done waits for the last blocks to be written into the cache.
+const CACHE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs the command; everything that goes wrong has been told when it returns.
 pub(crate) fn run(args: &FeedArgs) -> Exit {
@@ -42,7 +46,9 @@ fn prepare_and_run(args: &FeedArgs, talk: Talk) -> Result<Exit, Failure> {
         .collect::<Result<_, _>>()
         .map_err(PlanError::from)?;
     let options = PlanOptions { format, split_size: args.split_size, shard: args.shard };
-    let hdfs = Hdfs::new(Duration::from_secs(args.hdfs_timeout));
+    let folder = args.cache_dir.as_deref().zip(args.cache_size);
+    let cache = folder.map(|(folder, size)| Arc::new(Cache::new(Path::new(folder), size)));
+    let hdfs = Hdfs::new(Duration::from_secs(args.hdfs_timeout)).with_cache(cache.clone());
     let report =
         args.report.as_deref().map(|path| ReportFile::new(path, args.command.is_empty())).transpose()?;
     let plan = match Plan::new(&inputs, options, hdfs) {
@@ -55,7 +61,7 @@ fn prepare_and_run(args: &FeedArgs, talk: Talk) -> Result<Exit, Failure> {
     }
     let file = report.map(ReportFile::stage).transpose()?;
     talk.event("planned", &json!({ "files": plan.files(), "splits": plan.splits(), "bytes": plan.bytes() }));
-    match Run::new(args, talk, &plan)?.run() {
+    match Run::new(args, talk, &plan, cache)?.run() {
         Ok((exit, report)) => {
             talk.event("finished", &report);
             talk.say(&report.to_string());
@@ -110,6 +116,7 @@ struct Run<'a> {
     args: &'a FeedArgs,
     talk: Talk,
     plan: &'a Plan,
+    cache: Option<Arc<Cache>>,
     settings: Settings,
     stop: Arc<Stop>,
     meter: Arc<Meter>,
@@ -117,7 +124,12 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(args: &'a FeedArgs, talk: Talk, plan: &'a Plan) -> Result<Self, Failure> {
+    fn new(
+        args: &'a FeedArgs,
+        talk: Talk,
+        plan: &'a Plan,
+        cache: Option<Arc<Cache>>,
+    ) -> Result<Self, Failure> {
         // Only now: while planning, nothing needs cleaning up, and a signal may simply end us.
         let stop = Stop::new().and_then(|stop| signals::stop_on_signals(&stop).map(|()| stop));
         let stop = stop.map_err(|e| Failure::failed(format!("cannot listen to signals: {e}")))?;
@@ -132,7 +144,7 @@ impl<'a> Run<'a> {
             count_records: false,
         };
         let (stop, meter) = (Arc::new(stop), Arc::default());
-        Ok(Self { args, talk, plan, settings, stop, meter, delivered: Delivered::default() })
+        Ok(Self { args, talk, plan, cache, settings, stop, meter, delivered: Delivered::default() })
     }
 
     fn run(self) -> Result<(Exit, Report), Failure> {
@@ -233,6 +245,11 @@ impl<'a> Run<'a> {
         (report.pipe_size, report.notes) = (facts.pipe_size, facts.notes);
         (report.local_bytes, report.local_bytes_verified) = self.meter.local_bytes();
         (report.remote_bytes, report.remote_reads) = (self.meter.remote_bytes(), self.meter.remote_reads());
+        if let Some(cache) = &self.cache {
+            cache.finish(CACHE_PATIENCE);
+            report.cache = Some(cache.figures());
+            report.notes.extend(cache.note());
+        }
         report.split_checksums = self.delivered.splits;
         report
     }

@@ -63,7 +63,6 @@ pub(crate) struct Delivery<'a> {
     at_begin: bool,
     last: u8,
     delivered_before: u64,
-    verify: bool,
     /// Made when it is first needed.
     verifier: Option<Verifier>,
 }
@@ -114,7 +113,6 @@ impl<'a> Delivery<'a> {
             at_begin: false,
             last: 0,
             delivered_before: 0,
-            verify: settings.verify,
             verifier: None,
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use forebay_cache::Cache;
 use forebay_hadoop::namenode::{LocatedBlock, LocatedBlocks};
 use forebay_hadoop::{Configuration, NameNode};
 use forebay_shortcircuit::{Settings, ShortCircuit};
@@ -29,12 +30,20 @@ pub struct Hdfs {
     runtime: Option<Runtime>,
     remotes: Option<Clusters>,
     clusters: HashMap<String, Arc<Cluster>>,
+    cache: Option<Arc<Cache>>,
 }
 
 impl Hdfs {
     /// A client that gives up on an operation after `timeout`.
     pub fn new(timeout: Duration) -> Self {
-        Self { timeout, runtime: None, remotes: None, clusters: HashMap::new() }
+        Self { timeout, runtime: None, remotes: None, clusters: HashMap::new(), cache: None }
+    }
+
+    /// Keeps what comes over the network in a cache, and reads it from there when it is wanted again.
+    #[must_use]
+    pub fn with_cache(mut self, cache: Option<Arc<Cache>>) -> Self {
+        self.cache = cache;
+        self
     }
 
     /// Handle of the client's threads, started at the first call.
@@ -64,7 +73,8 @@ impl Hdfs {
         let unprotected = Remotes::from_conf(&conf, self.timeout).map(Arc::new);
         let authority = remote.authority().to_owned();
         let remotes = OnceCell::new();
-        let cluster = Arc::new(Cluster { remote, handle, namenode, local, unprotected, remotes });
+        let cache = self.cache.clone();
+        let cluster = Arc::new(Cluster { remote, handle, namenode, local, unprotected, remotes, cache });
         self.clusters.insert(authority, Arc::clone(&cluster));
         Ok(cluster)
     }
@@ -105,6 +115,7 @@ pub(crate) struct Cluster {
     unprotected: Option<Arc<Remotes>>,
     /// The same, when the NameNode knows of none either.
     remotes: OnceCell<Option<Arc<Remotes>>>,
+    cache: Option<Arc<Cache>>,
 }
 
 impl Cluster {
@@ -154,6 +165,11 @@ impl Cluster {
         })?;
         let located = namenode.block_locations(path, 0, i64::MAX.cast_unsigned()).await;
         located.map_err(|error| failed(error.to_string()))
+    }
+
+    /// What this host keeps of blocks that came over the network.
+    pub(crate) fn cache(&self) -> Option<&Arc<Cache>> {
+        self.cache.as_ref()
     }
 
     /// Opens replicas of this host.

@@ -28,6 +28,8 @@ mod worker;
 pub use delivered::Delivered;
 pub use error::{DeliveryError, FeedError, PlanError, SourceError};
 pub use feed::{Ended, Leases, LineEnding, Settings, feed, feed_leases};
+/// What this host keeps of blocks that came over the network.
+pub use forebay_cache::{Cache, CacheFigures};
 /// An input is named by its address.
 pub use forebay_store::Address as Input;
 pub use forebay_store::{AddressError, HdfsError};

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{Plan, RemoteReads, Snapshot};
+use crate::{CacheFigures, Plan, RemoteReads, Snapshot};
 
 /// How a feed ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -84,6 +84,8 @@ pub struct Report {
     pub remote_bytes: BTreeMap<&'static str, u64>,
     /// How these came.
     pub remote_reads: RemoteReads,
+    /// What came from the block cache and went into it, if there is one.
+    pub cache: Option<CacheFigures>,
     /// Highest resident memory of this process, in bytes (`VmHWM`).
     pub peak_memory_bytes: u64,
     /// The pipe's size, if the output is a pipe.
@@ -114,6 +116,7 @@ impl Report {
             local_bytes_verified: 0,
             remote_bytes: BTreeMap::new(),
             remote_reads: RemoteReads::default(),
+            cache: None,
             peak_memory_bytes: peak_memory(),
             pipe_size: None,
             worker_status: None,
@@ -203,6 +206,23 @@ impl fmt::Display for Report {
                     "\nremote reads from {host} are slow: left {} for another replica",
                     count(*n, "time")
                 )?;
+            }
+        }
+        if let Some(cache) = &self.cache {
+            write!(
+                f,
+                "\nblock cache: {} from it, {} stored",
+                bytes(cache.hit_bytes),
+                bytes(cache.stored_bytes)
+            )?;
+            for (n, what) in [(cache.skipped_bytes, "not stored in time"), (cache.evicted_bytes, "evicted")] {
+                if n > 0 {
+                    write!(f, ", {} {what}", bytes(n))?;
+                }
+            }
+            if cache.bad_entries > 0 {
+                let entries = if cache.bad_entries == 1 { "entry" } else { "entries" };
+                write!(f, ", {} bad {entries} dropped", cache.bad_entries)?;
             }
         }
         for note in &self.notes {

@@ -13,7 +13,7 @@ use forebay_record::{Bound, Ending, EndingStep, Format, Search, Step, Terminator
 use forebay_remote::{ReadError, Stream};
 use forebay_shortcircuit::VerifyError;
 
-pub(crate) use self::hdfs::{Hedge, LocalPiece, Race, RemotePiece, Second, Won};
+pub(crate) use self::hdfs::{Hedge, Here, LocalPiece, Race, RemotePiece, Second, Won};
 pub(crate) use self::tasks::{Leased, Task, Tasks};
 use crate::plan::{Place, PlannedFile};
 use crate::sink::{Halt, Watch};
@@ -39,8 +39,8 @@ pub(crate) enum Item {
         bytes: Range<u64>,
     },
     Bytes(Bytes),
-    /// Part of an HDFS replica of this host. If it turns out to be bad, [`Source::go_around`] gives the rest of
-    /// it as `Bytes`.
+    /// Part of an HDFS replica of this host, or of a stretch in its cache. If it turns out to be bad, [`Source::go_around`] gives
+    /// the rest of it over the network.
     Local(LocalPiece),
     /// Part of an HDFS block that a DataNode is sending. If that breaks off, [`Source::lost`] sees to the rest, which comes as
     /// another such part or as `Bytes`.
@@ -120,14 +120,14 @@ impl<'p> Source<'p> {
         }
     }
 
-    /// Has a piece read ahead from `at` in its block on, and what follows it.
+    /// Has a piece read ahead from `at` in its files on, and what follows it.
     pub(crate) fn read_ahead(&mut self, piece: &mut LocalPiece, at: u64) {
         if let Open::Hdfs(ahead) = &mut self.open {
             ahead.read_ahead(piece, at);
         }
     }
 
-    /// Goes on with the rest of a local piece, from `at` in its block, over the network.
+    /// Goes on with the rest of a local piece, from `at` in its files, over the network.
     pub(crate) fn go_around(&mut self, piece: &LocalPiece, at: u64, error: &VerifyError) {
         if let Open::Hdfs(ahead) = &mut self.open {
             ahead.go_around(piece, at, error);

@@ -53,7 +53,7 @@ fuzz_target!(|bytes: &[u8]| {
             file.write_all_at(content, 0).expect("a file in memory can be written");
         }
         let Ok(header) = MetaHeader::read(meta_file, len as u64) else { return };
-        let files = ReplicaFiles { block: block_file, meta: meta_file, header, len: len as u64 };
+        let files = ReplicaFiles { block: block_file, meta: meta_file, meta_at: 0, header, len: len as u64 };
         let (at, end) = (len * usize::from(at) / 256, len * usize::from(at.max(want)) / 256);
         let mut out = vec![0; end - at];
         let read = read_verified(files, at as u64, &mut out, true);

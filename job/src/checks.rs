@@ -18,6 +18,7 @@ pub(crate) fn together(job: &Job, draft: &Draft) -> Result<(), JobError> {
             "no input: say what the workers read, with --input or input = [\"...\"] in a job file",
         ));
     }
+    cache(job, draft)?;
     input(job, draft)?;
     records(job, draft)?;
     output(job, draft)?;
@@ -68,6 +69,19 @@ pub(crate) fn on_this_machine(what: &str, path: &str) -> JobError {
     ))
 }
 
+fn cache(job: &Job, draft: &Draft) -> Result<(), JobError> {
+    let (dir, size) = (draft.shown("cache-dir"), draft.shown("cache-size"));
+    match (&job.cache_dir, job.cache_size) {
+        (Some(_), None) => {
+            conflict(format!("{dir} needs {size}: how much of each host's disk the cache may take"))
+        }
+        (None, Some(_)) => {
+            conflict(format!("{size} needs {dir}: the folder in which each host keeps blocks"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Settings that only streamed input has.
 fn input(job: &Job, draft: &Draft) -> Result<(), JobError> {
     if job.input_mode == InputMode::Stream {
@@ -80,6 +94,7 @@ fn input(job: &Job, draft: &Draft) -> Result<(), JobError> {
         ("line-ending", job.line_ending != LineEnding::Keep),
         ("split-size", job.split_size.is_some()),
         ("epochs", job.epochs != 1),
+        ("cache-dir", job.cache_dir.is_some()),
     ];
     for (name, given) in streamed {
         if given {

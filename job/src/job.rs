@@ -50,6 +50,10 @@ pub struct Job {
     pub verify: bool,
     /// How long to go on trying when HDFS does not answer.
     pub hdfs_timeout: Duration,
+    /// Where each host keeps blocks that came over the network: an absolute path.
+    pub cache_dir: Option<String>,
+    /// How many bytes of them each host keeps; given with `cache_dir`, and only then.
+    pub cache_size: Option<u64>,
     /// Where results go; none of them lies in another.
     pub outputs: Vec<Output>,
     /// What of a worker is output.
@@ -122,6 +126,8 @@ impl Job {
             epochs: 1,
             verify: true,
             hdfs_timeout: HDFS_TIMEOUT,
+            cache_dir: None,
+            cache_size: None,
             outputs: Vec::new(),
             output_mode: OutputMode::Upload,
             env: BTreeMap::new(),

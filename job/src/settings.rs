@@ -207,6 +207,27 @@ pub static SETTINGS: &[Setting] = &[
         write: |job| unless(&Job::blank().hdfs_timeout, &job.hdfs_timeout, |time| time.as_secs().to_string()),
     },
     Setting {
+        name: "cache-dir",
+        kind: Kind::Text,
+        value_name: "DIR",
+        default: None,
+        heading: INPUT,
+        help: "Keep HDFS blocks that come over the network in this folder of each host, an absolute path, and read them from \
+               there when they are wanted again; jobs of one user share it. Needs --cache-size",
+        read: |job, texts| one(&mut job.cache_dir, texts, |text| values::cache_folder(text).map(Some)),
+        write: |job| job.cache_dir.clone().into_iter().collect(),
+    },
+    Setting {
+        name: "cache-size",
+        kind: Kind::Size,
+        value_name: "SIZE",
+        default: None,
+        heading: INPUT,
+        help: "Bytes that the folder of --cache-dir takes at most (K M G T are 1024ⁿ); what was not used for longest goes first",
+        read: |job, texts| one(&mut job.cache_size, texts, |text| values::cache_size(text).map(Some)),
+        write: |job| job.cache_size.map(values::show_size).into_iter().collect(),
+    },
+    Setting {
         name: "format",
         kind: Kind::Text,
         value_name: "FORMAT",

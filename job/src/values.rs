@@ -91,6 +91,26 @@ pub fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| "the number is too large".to_owned())
 }
 
+/// The least that a block cache takes: a few stretches of blocks, written while others are read.
+const LEAST_CACHE: u64 = 64 << 20;
+
+/// How large a block cache may become: a [`size()`] of at least 64 MiB.
+pub fn cache_size(text: &str) -> Result<u64, String> {
+    match size(text)? {
+        bytes if bytes < LEAST_CACHE => Err("a block cache needs at least 64M".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
+/// The folder of a block cache: an absolute path, which means the same on every host.
+pub fn cache_folder(text: &str) -> Result<String, String> {
+    match text {
+        _ if text.contains('\0') => Err("the path holds a NUL".to_owned()),
+        _ if text.starts_with('/') => Ok(text.to_owned()),
+        _ => Err("it must be an absolute path, without ~: it is looked up on each host".to_owned()),
+    }
+}
+
 /// A [`size()`] above 0.
 pub fn nonzero_size(text: &str) -> Result<NonZeroU64, String> {
     NonZeroU64::new(size(text)?).ok_or_else(|| "it must be at least 1".to_owned())

@@ -69,6 +69,8 @@ fn settings() -> impl Strategy<Value = Vec<Given>> {
         one("epochs", (1..i64::MAX).prop_map(|n| n.to_string())),
         word("no-verify", &["true", "false"]),
         one("hdfs-timeout", (1..86400_u64).prop_map(|n| n.to_string())),
+        one("cache-dir", "/[a-c /]{0,6}"),
+        one("cache-size", (64_u64 << 20..1 << 50).prop_map(|n| n.to_string())),
     );
     let ends = (
         of(vec(path(IN_OUTPUTS), 0..3)
@@ -96,8 +98,8 @@ fn settings() -> impl Strategy<Value = Vec<Given>> {
     );
     (people, records, ends, cluster).prop_map(|(p, r, e, c)| {
         vec![
-            p.0, p.1, p.2, p.3, p.4, p.5, p.6, r.0, r.1, r.2, r.3, r.4, r.5, r.6, e.0, e.1, e.2, e.3, e.4,
-            e.5, e.6, c.0, c.1, c.2, c.3, c.4, c.5, c.6, c.7, c.8,
+            p.0, p.1, p.2, p.3, p.4, p.5, p.6, r.0, r.1, r.2, r.3, r.4, r.5, r.6, r.7, r.8, e.0, e.1, e.2,
+            e.3, e.4, e.5, e.6, c.0, c.1, c.2, c.3, c.4, c.5, c.6, c.7, c.8,
         ]
     })
 }

@@ -39,7 +39,7 @@ fn refused<I: IntoIterator<Item: AsRef<OsStr>>>(room: &Room, args: I, words: &[&
 }
 
 /// A job with everything that is not the default.
-const EVERYTHING: [&str; 48] = [
+const EVERYTHING: [&str; 52] = [
     "--name",
     "a \"job\"",
     "--workers",
@@ -67,6 +67,10 @@ const EVERYTHING: [&str; 48] = [
     "--no-verify",
     "--hdfs-timeout",
     "7",
+    "--cache-dir",
+    "/var/cache/blocks",
+    "--cache-size",
+    "1536M",
     "--output",
     "out#model/a",
     "--output",
@@ -101,6 +105,8 @@ fn a_printed_job_says_the_same_as_its_flags() {
         r#"input = ["a#x", "b#x", "hdfs:///d/{1,2}/*"]"#,
         r"delimiter = '|\n\x00'",
         "no-verify = true",
+        "cache-dir = \"/var/cache/blocks\"",
+        "cache-size = \"1536M\"",
         r#"output = ["out#model/a", "hdfs://n:1/o"]"#,
         r#"env = ["A=b=c", "E="]"#,
         r"files = ['x.py', 'y\,z#w']",
@@ -232,6 +238,11 @@ const WRONG: &[(&str, &[(&str, &str)])] = &[
     ("input-mode", &[("'steam'", "did you mean 'stream'?"), ("1", "a text in quotes")]),
     ("no-verify", &[("'true'", "without quotes"), ("1", "true or false")]),
     ("hdfs-timeout", &[("0", "from 1 to 86400"), ("'30'", "without quotes")]),
+    (
+        "cache-dir",
+        &[("'c'", "an absolute path"), ("'~/c'", "without ~"), ("''", "absolute"), ("1", "a text in quotes")],
+    ),
+    ("cache-size", &[("'63M'", "at least 64M"), ("'x'", "a size is"), ("1.5", "a size, as")]),
     (
         "format",
         &[("'line'", "did you mean 'lines'?"), ("'fixed:0'", "at least 1"), ("1", "a text in quotes")],
@@ -375,6 +386,12 @@ fn settings_that_do_not_go_together_are_refused() {
         (
             &["--input-mode", "download", "--epochs", "2"],
             &["--epochs has no meaning with --input-mode download"],
+        ),
+        (&["--cache-dir", "/c"], &["--cache-dir needs --cache-size"]),
+        (&["--cache-size", "1G"], &["--cache-size needs --cache-dir"]),
+        (
+            &["--input-mode", "list", "--cache-dir", "/c", "--cache-size", "1G"],
+            &["--cache-dir has no meaning with --input-mode list"],
         ),
         (&["--input-mode", "download", acks[0], acks[1]], &["--on-restart from-ack has no meaning"]),
         (&["--input-mode", "list", "--early-exit", "ok"], &["--early-exit ok has no meaning"]),

@@ -82,6 +82,15 @@ pub(crate) struct FeedArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = forebay_feeder::DEFAULT_HDFS_TIMEOUT.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86400))]
     pub(crate) hdfs_timeout: u64,
 
+    /// Keep HDFS blocks that come over the network in this folder, and read them from there when they are wanted
+    /// again, in later epochs or by other feeds and jobs of yours
+    #[arg(long, value_name = "DIR", value_parser = values::cache_folder, requires = "cache_size")]
+    pub(crate) cache_dir: Option<String>,
+
+    /// Bytes that the folder of --cache-dir takes at most (K M G T are 1024ⁿ); what was not used for longest goes first
+    #[arg(long, value_name = "SIZE", value_parser = values::cache_size, requires = "cache_dir")]
+    pub(crate) cache_size: Option<u64>,
+
     /// Say nothing but errors
     #[arg(long, short)]
     pub(crate) quiet: bool,

@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) limit: u64,
     pub(crate) pool: Pool,
     filling: AtomicBool,
+    /// Whether it is read.
+    looking: AtomicBool,
     note: OnceLock<String>,
     hit: AtomicU64,
     stored: AtomicU64,
@@ -65,6 +67,7 @@ impl Cache {
                     limit,
                     pool: Pool::default(),
                     filling: AtomicBool::new(true),
+                    looking: AtomicBool::new(true),
                     note: OnceLock::new(),
                     hit: AtomicU64::new(0),
                     stored: AtomicU64::new(0),
@@ -85,7 +88,8 @@ impl Cache {
 
     /// Makes up a range of a block from what is kept. Blocks the thread.
     pub fn parts(&self, key: &BlockKey, range: Range<u64>) -> Vec<Part> {
-        let extents = self.shared.as_ref().and_then(|shared| shared.looked(shared.folder.extents(key)));
+        let shared = self.shared.as_ref().filter(|shared| shared.looking.load(Relaxed));
+        let extents = shared.and_then(|shared| shared.looked(shared.folder.extents(key)));
         key::cover(&extents.unwrap_or_default(), range)
     }
 
@@ -119,6 +123,14 @@ impl Cache {
         tracing::warn!(?key, ?extent, folder = %shared.folder.path().display(), "dropping a bad cache entry");
         if let Some(writer) = self.writer() {
             writer.send(Job::Remove { key: key.clone(), extent });
+        }
+    }
+
+    /// Looking into the folder takes too long: it is not done any more, and nothing is kept either.
+    pub fn does_not_answer(&self) {
+        if let Some(shared) = &self.shared {
+            shared.looking.store(false, Relaxed);
+            shared.fail("the folder does not answer");
         }
     }
 

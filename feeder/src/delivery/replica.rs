@@ -1,4 +1,4 @@
-//! Delivering HDFS replicas of this host: verified before their bytes go on, left where they are bad.
+//! Delivering HDFS replicas of this host, and stretches in its cache: verified before their bytes go on, left where they are bad.
 
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
@@ -7,7 +7,7 @@ use forebay_shortcircuit::{ChecksumType, ReplicaFiles, VerifyError, read_verifie
 
 use super::{Delivery, MEMORY, Way, byte_at};
 use crate::sink::Halt;
-use crate::source::{LocalPiece, Source};
+use crate::source::{Here, LocalPiece, Source};
 
 /// Bytes of a replica handed over between two looks at whether it is still valid, where nothing is verified.
 const UNVERIFIED: u64 = 8 << 20;
@@ -15,7 +15,7 @@ const UNVERIFIED: u64 = 8 << 20;
 /// Why a local piece cannot be delivered.
 pub(super) enum Stuck {
     Halted(Halt),
-    /// From this offset in the block on.
+    /// From this offset in its files on.
     BadReplica {
         at: u64,
         error: VerifyError,
@@ -33,10 +33,10 @@ fn bad(at: u64, error: VerifyError) -> Stuck {
 }
 
 impl Delivery<'_> {
-    /// A part of an HDFS replica of this host: verified, and moved without a copy unless its bytes have to be seen.
+    /// A part of what this host has of an HDFS block: verified, and moved without a copy unless its bytes have to be seen.
     pub(super) fn local(&mut self, piece: &mut LocalPiece, source: &mut Source<'_>) -> Result<(), Stuck> {
         let header = piece.block.files().header;
-        let check = self.verify && header.checksum != ChecksumType::Null;
+        let check = piece.verify && header.checksum != ChecksumType::Null;
         let chunk = usize::try_from(header.bytes_per_checksum).unwrap_or(usize::MAX);
         let mut verifier = if check && !self.through_memory() { self.take_verifier(chunk) } else { None };
         let way = match &mut verifier {
@@ -73,7 +73,7 @@ impl Delivery<'_> {
         let (mut at, mut memory) = (start, Vec::new());
         while at < end {
             source.read_ahead(piece, at);
-            if !block.replica.is_valid() {
+            if !block.is_valid() {
                 let gone = std::io::ErrorKind::StaleNetworkFileHandle.into();
                 return Err(bad(at, VerifyError::Read { file: "block", source: gone }));
             }
@@ -116,8 +116,13 @@ impl Delivery<'_> {
                 }
             };
             at += moved as u64;
-            self.meter.local.fetch_add(moved as u64, Relaxed);
-            self.meter.verified.fetch_add(if check { moved as u64 } else { 0 }, Relaxed);
+            match &block {
+                Here::Replica(_) => {
+                    self.meter.local.fetch_add(moved as u64, Relaxed);
+                    self.meter.verified.fetch_add(if check { moved as u64 } else { 0 }, Relaxed);
+                }
+                Here::Cached(block) => block.was_delivered(moved as u64),
+            }
         }
         if self.terminator.is_some() && matches!(way, Way::Straight) && start < end {
             self.last = byte_at(files.block, end - 1)?;

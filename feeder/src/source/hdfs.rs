@@ -1,11 +1,12 @@
 //! HDFS files: ranges planned ahead on other threads, handed over in order.
 //!
-//! A range's blocks that this host has are opened as files and handed over as such. Of the others, streams are
+//! A range's blocks that this host has, or stretches of them in its cache, are opened as files and handed over as such. Of the others, streams are
 //! opened at their DataNodes, some of them ahead, and handed over. What no such stream can be had of is fetched
 //! through `hdfs-native` in chunks, each by a read of its own, so several DataNode connections work at once. A
 //! chunk is not asked for before its bytes fit the budget; the budget comes back when the chunk has been
 //! delivered. So the pipe's reader, through the pipe, holds the network back.
 
+mod cached;
 mod file;
 mod hedge;
 mod late;
@@ -21,7 +22,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
-use forebay_hadoop::namenode::LocatedBlock;
+use forebay_cache::Part;
+use forebay_hadoop::namenode::{LocatedBlock, Replica};
 use forebay_record::Format;
 use forebay_remote::ReadError;
 use forebay_shortcircuit::VerifyError;
@@ -31,9 +33,11 @@ use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
+pub(crate) use self::cached::Here;
 use self::file::HdfsFile;
 pub(crate) use self::hedge::{Hedge, Race, Second, Won};
-pub(crate) use self::place::{Local, LocalBlock, Remote};
+use self::place::LocalBlock;
+pub(crate) use self::place::{Local, Remote};
 pub(crate) use self::streams::{RemotePiece, Remotes};
 use self::streams::{STREAMS, Turn};
 use super::{Dry, Item, KnownBound, RecordRange, Task};
@@ -94,13 +98,14 @@ enum Message {
     Failed(SourceError),
 }
 
-/// Part of a replica of this host, and the file that it is of.
+/// Part of what this host has of a block, and the file that it is of.
 pub(crate) struct LocalPiece {
-    pub(crate) block: LocalBlock,
-    /// Offsets in the block.
+    pub(crate) block: Here,
+    /// Offsets in its files.
     pub(crate) bytes: Range<u64>,
     file: Arc<HdfsFile>,
-    verify: bool,
+    /// Whether it is compared with its checksums. What is cached always is.
+    pub(crate) verify: bool,
     /// The kernel was asked for its beginning.
     asked: bool,
 }
@@ -161,7 +166,7 @@ impl Ahead {
         let _ = self.visits.try_send(Visit { task, opening });
     }
 
-    /// A piece is being delivered, from `at` in its block on: has that and what follows read ahead.
+    /// A piece is being delivered, from `at` in its files on: has that and what follows read ahead.
     pub(crate) fn read_ahead(&mut self, piece: &mut LocalPiece, at: u64) {
         while self.foreseen.len() < FORESEEN
             && let Ok(message) = self.messages.try_recv()
@@ -236,40 +241,53 @@ impl Ahead {
         }
     }
 
-    /// Gives the rest of a piece, from `at` in its block, over the network: its replica is not good.
+    /// Gives the rest of a piece, from `at` in its files, over the network: they are not good.
     pub(crate) fn go_around(&mut self, piece: &LocalPiece, at: u64, error: &VerifyError) {
         let LocalPiece { block, bytes, file, .. } = piece;
-        let reason = match error {
-            _ if !block.replica.is_valid() || block.has_grown() => Remote::Invalidated,
-            VerifyError::Mismatch { .. } | VerifyError::Short { .. } => Remote::Corrupt,
-            VerifyError::Read { .. } | VerifyError::NoRoom { .. } => Remote::ReadFailed,
+        let (located, start) = (block.located(), block.start());
+        let (reason, bad) = match block {
+            Here::Replica(block) => (self.give_up(block, file, at, error), Some(block)),
+            Here::Cached(block) => {
+                let path = file.name();
+                tracing::warn!(path, block = %located.block, at = start + at, %error, "bad cache entry");
+                block.is_bad();
+                (Remote::BadCacheEntry, None)
+            }
         };
-        let (cluster, located) = (Arc::clone(file.cluster()), &block.located);
-        cluster.local().forget(block);
-        let file_at = located.offset + at;
-        if reason == Remote::Corrupt {
-            let bad =
-                if let VerifyError::Mismatch { at, .. } = error { located.offset + at } else { file_at };
-            let (name, host) = (block.replica.block().to_string(), block.host.clone());
-            let path = file.name();
-            tracing::warn!(path, block = name, host, at = bad, %error, "corrupt replica, reading another one");
-            self.corrupt = Some(Corrupt { block: name, host, at: bad });
-            cluster.report_corrupt(file.path(), located.with_replicas(|replica| block.is_at(replica)));
-        }
-        let rest = at..bytes.end;
+        let rest = start + at..start + bytes.end;
         if rest.is_empty() {
             return;
         }
         self.meter.remote(reason.as_str(), rest.end - rest.start);
         match file.remotes() {
             Some(remotes) => {
-                let bad = located.replicas.iter().filter(|replica| block.is_at(replica));
-                let tried = bad.map(|replica| remotes.address(replica)).collect();
-                let part = (located.clone(), rest);
+                let is_bad = |replica: &&Replica| bad.is_some_and(|block| block.is_at(replica));
+                let tried = located.replicas.iter().filter(is_bad).map(|replica| remotes.address(replica));
+                let (tried, part) = (tried.collect(), (located.clone(), rest));
                 self.remote = Some(RemotePiece::start(file, remotes, part, tried, &self.wake, None));
             }
-            None => self.fetch(file, file_at..located.offset + bytes.end),
+            None => self.fetch(file, located.offset + rest.start..located.offset + rest.end),
         }
+    }
+
+    /// A replica of this host is not good, from `at` on: says why, and tells whom it concerns.
+    fn give_up(&mut self, block: &LocalBlock, file: &HdfsFile, at: u64, error: &VerifyError) -> Remote {
+        let reason = match error {
+            _ if !block.replica.is_valid() || block.has_grown() => Remote::Invalidated,
+            VerifyError::Mismatch { .. } | VerifyError::Short { .. } => Remote::Corrupt,
+            VerifyError::Read { .. } | VerifyError::NoRoom { .. } => Remote::ReadFailed,
+        };
+        let (cluster, located) = (file.cluster(), &block.located);
+        cluster.local().forget(block);
+        if reason == Remote::Corrupt {
+            let bad = located.offset + if let VerifyError::Mismatch { at, .. } = error { *at } else { at };
+            let (name, host) = (block.replica.block().to_string(), block.host.clone());
+            let path = file.name();
+            tracing::warn!(path, block = name, host, at = bad, %error, "corrupt replica, reading another one");
+            self.corrupt = Some(Corrupt { block: name, host, at: bad });
+            cluster.report_corrupt(file.path(), located.with_replicas(|replica| block.is_at(replica)));
+        }
+        reason
     }
 
     /// Has the rest of a piece, from `at` in its block, come from another DataNode, or from the same if it has only closed the
@@ -475,16 +493,44 @@ impl Planner {
                     let at = block.located.offset;
                     let bytes = piece.start - at..piece.end - at;
                     let (verify, file) = (file.verify(), Arc::clone(file));
+                    let block = Here::Replica(Box::new(block));
                     let piece = LocalPiece { block, bytes, verify, file, asked: false };
                     self.send(Message::Local(piece)).await?;
                 }
-                Err(reason) => {
-                    self.meter.remote(reason.as_str(), piece.end - piece.start);
-                    self.remote(file, located, piece).await?;
-                }
+                Err(reason) => self.elsewhere(file, located, piece, reason).await?,
             }
         }
         self.send(Message::End).await
+    }
+
+    /// Has a range of a block come from the cache, as far as that has it, and the rest over the network.
+    async fn elsewhere(
+        &self,
+        file: &Arc<HdfsFile>,
+        located: Option<LocatedBlock>,
+        range: Range<u64>,
+        reason: Remote,
+    ) -> Result<(), Over> {
+        let (Some(block), Some(cache)) = (&located, file.cluster().cache()) else {
+            self.meter.remote(reason.as_str(), range.end - range.start);
+            return self.remote(file, located, range).await;
+        };
+        let at = block.offset;
+        for part in cached::parts(cache, block, range.start - at..range.end - at).await {
+            let bytes = part.bytes();
+            if let Part::Kept(extent, _) = part
+                && let Some(entry) = cached::open(cache, block, extent).await
+            {
+                let bytes = bytes.start - extent.from..bytes.end - extent.from;
+                let (block, file) = (Here::Cached(entry), Arc::clone(file));
+                let piece = LocalPiece { block, bytes, verify: true, file, asked: false };
+                self.send(Message::Local(piece)).await?;
+            } else {
+                self.meter.remote(reason.as_str(), bytes.end - bytes.start);
+                self.remote(file, Some(block.clone()), at + bytes.start..at + bytes.end).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Starts to open the stream of a part of a block, when there may be one more; what has none is fetched.

@@ -23,4 +23,4 @@ mod wire;
 pub use datanodes::DataNodes;
 pub use error::{Fault, PacketFault, ReadError};
 pub use settings::Settings;
-pub use stream::{Bare, Step, Stream};
+pub use stream::{Bare, Step, Stream, Witness};

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_hadoop::transfer::Status;
-use forebay_shortcircuit::{ChecksumType, Connection, Connections, Deadline, Fault as SocketFault, Pipes};
+use forebay_shortcircuit::{
+    ChecksumType, Connection, Connections, Deadline, Fault as SocketFault, MetaHeader, Pipes,
+};
 use prost::Message;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
@@ -28,6 +30,13 @@ const PIECE: usize = 256 << 10;
 const MOST_AT_ONCE: usize = 64 << 10;
 /// Data of a packet, before any has come: what DataNodes send.
 const USUAL_DATA: u64 = 64 << 10;
+
+/// Looks on.
+pub trait Witness: Send + std::fmt::Debug {
+    /// These bytes of the block, from offset `at` on, were compared with their checksums, which are `sums`: whole chunks, but
+    /// for the last one of the block. They may be more than were asked for, up to the borders of chunks.
+    fn seen(&mut self, at: u64, bytes: &[u8], sums: &[u8]);
+}
 
 /// What a stream has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +94,7 @@ pub struct Stream {
     memory: Vec<u8>,
     given: Range<usize>,
     ends: Option<(u8, u8)>,
+    witness: Option<Box<dyn Witness>>,
 }
 
 impl Stream {
@@ -113,7 +123,20 @@ impl Stream {
             memory: Vec::new(),
             given: 0..0,
             ends: None,
+            witness: None,
         }
+    }
+
+    /// Has somebody look at all that is compared. Bytes without checksums are shown to nobody.
+    pub fn show_to(&mut self, witness: Box<dyn Witness>) {
+        self.witness = Some(witness).filter(|_| self.is_checked());
+    }
+
+    /// What the checksums are like.
+    pub fn header(&self) -> MetaHeader {
+        // A chunk is no longer than what an `u32` says.
+        let bytes_per_checksum = u32::try_from(self.packets.chunk()).unwrap_or(u32::MAX);
+        MetaHeader { checksum: self.packets.checksum(), bytes_per_checksum }
     }
 
     /// The DataNode, as `HOST:PORT`.
@@ -203,6 +226,9 @@ impl Stream {
             }
             let mismatch = self.packets.checksum().first_mismatch(&self.memory[..whole], &self.sums, chunk);
             self.compared(mismatch)?;
+            if let Some(witness) = &mut self.witness {
+                witness.seen(self.from, &self.memory[..whole], &self.sums);
+            }
             let (skip, len) = self.hand_over(whole);
             if len > 0 {
                 self.given = skip..skip + len;
@@ -364,6 +390,9 @@ impl Stream {
                 *end = last;
             }
             self.compared(mismatch.map(|index| at / chunk + index))?;
+            if let Some(witness) = &mut self.witness {
+                witness.seen(self.from + at as u64, bytes, self.sums.get(sums..).unwrap_or_default());
+            }
             at += len;
         }
         Ok(())

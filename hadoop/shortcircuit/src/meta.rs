@@ -88,10 +88,15 @@ impl MetaHeader {
 
     /// Reads a file's header, and sees that the file holds all checksums of a block of this length.
     pub fn read(file: &File, block_len: u64) -> Result<Self, MetaError> {
+        Self::read_at(file, 0, block_len)
+    }
+
+    /// As [`read`](Self::read), of a meta file that begins at this offset of a file and goes up to its end.
+    pub fn read_at(file: &File, at: u64, block_len: u64) -> Result<Self, MetaError> {
         let mut bytes = [0; 7];
         let mut have = 0;
         while have < bytes.len() {
-            match file.read_at(&mut bytes[have..], have as u64) {
+            match file.read_at(&mut bytes[have..], at + have as u64) {
                 Ok(0) => break,
                 Ok(n) => have += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -99,8 +104,19 @@ impl MetaHeader {
             }
         }
         let header = Self::parse(&bytes[..have])?;
-        let (have, want) = (file.metadata()?.len(), header.file_len(block_len));
+        let (have, want) = (file.metadata()?.len().saturating_sub(at), header.file_len(block_len));
         if have < want { Err(MetaError::Short { have, want }) } else { Ok(header) }
+    }
+
+    /// The header as it stands in a meta file.
+    pub fn to_bytes(&self) -> [u8; 7] {
+        let ([v0, v1], [b0, b1, b2, b3]) = (VERSION.to_be_bytes(), self.bytes_per_checksum.to_be_bytes());
+        let kind = match self.checksum {
+            ChecksumType::Null => 0,
+            ChecksumType::Crc32 => 1,
+            ChecksumType::Crc32c => 2,
+        };
+        [v0, v1, kind, b0, b1, b2, b3]
     }
 
     /// How many checksums a block of this length has.
@@ -151,6 +167,7 @@ mod tests {
             let bytes = [&[0, 1, kind][..], &chunk.to_be_bytes()].concat();
             let header = MetaHeader::parse(&bytes).unwrap();
             prop_assert_eq!(header.bytes_per_checksum, chunk);
+            prop_assert_eq!(&header.to_bytes()[..], &bytes[..]);
             let chunks = header.checksums(len);
             if kind == 0 {
                 prop_assert_eq!(chunks, 0);
@@ -169,6 +186,16 @@ mod tests {
         assert!(matches!(parse(&[0, 1, 3, 0, 0, 2, 0]), MetaError::Type(3)));
         assert!(matches!(parse(&[0, 1, 2, 0, 0, 0, 0]), MetaError::BytesPerChecksum(0)));
         assert!(matches!(parse(&[0, 1, 1, 0xff, 0, 0, 0]), MetaError::BytesPerChecksum(0xff00_0000)));
+    }
+
+    #[test]
+    fn a_meta_file_may_stand_behind_something_else() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&[9, 9, 0, 1, 2, 0, 0, 2, 0, 1, 2, 3, 4]).unwrap();
+        assert_eq!(MetaHeader::read_at(&file, 2, 512).unwrap().bytes_per_checksum, 512);
+        let error = MetaHeader::read_at(&file, 2, 513).unwrap_err();
+        assert!(matches!(error, MetaError::Short { have: 11, want: 15 }), "{error}");
+        assert!(matches!(MetaHeader::read_at(&file, 99, 1), Err(MetaError::Short { have: 0, .. })));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct ReplicaFiles<'r> {
     pub block: &'r File,
     /// The meta file.
     pub meta: &'r File,
+    /// Where in it the meta file begins: 0 but where both are one file.
+    pub meta_at: u64,
     /// The meta file's header.
     pub header: MetaHeader,
     /// Bytes of the block that readers may see.
@@ -297,7 +299,7 @@ impl Sums {
         if first >= self.first && first + count as u64 <= self.first + have {
             return Ok(());
         }
-        let offset = HEADER_LEN + first * CHECKSUM_LEN as u64;
+        let offset = files.meta_at + HEADER_LEN + first * CHECKSUM_LEN as u64;
         // Never over the block's last one: a short file's checksums take one read, and none to find the end.
         let left = files.len.div_ceil(files.chunk() as u64).saturating_sub(first);
         let ahead = usize::try_from(left).map_or(ahead, |left| left.min(ahead));

@@ -1,5 +1,6 @@
 //! Who takes part: the machine's limit, Forebay, and the peers, each as the command that a user would give.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
@@ -21,6 +22,8 @@ pub(crate) const IDS: [&str; 17] = [
     "hdfs/cat-blocks",
     "hdfs/socket",
     "hdfs/feed-network",
+    "hdfs/feed-cache",
+    "hdfs/feed-local",
     "hdfs/hdfs-native",
     "hdfs/dfs-cat",
     "hdfs/dfs-cat-network",
@@ -35,6 +38,10 @@ pub(crate) const IDS: [&str; 17] = [
 pub(crate) const PATH: &str = "/bench.txt";
 
 const FEED: [&str; 2] = ["feed", "-q"];
+/// More than any input has.
+const CACHE_SIZE: &str = "1T";
+/// How often the input is fed until all of it is in the cache.
+const MOST_FILLS: u32 = 50;
 
 /// Contestants over a local file.
 pub(crate) fn local(bins: &Path, file: &Path, cold: bool) -> Group {
@@ -55,8 +62,14 @@ pub(crate) fn local(bins: &Path, file: &Path, cold: bool) -> Group {
     }
 }
 
-/// Contestants over the same file on an HDFS of this host. `network_only` has its configuration without short-circuit.
-pub(crate) fn on_hdfs(bins: &Path, hdfs: &Hdfs, network_only: &Path, cold: bool) -> std::io::Result<Group> {
+/// Contestants over the same file on an HDFS of this host, and over `file`, which is what it was made from. `network_only` has its
+/// configuration without short-circuit; `cache` has all of it.
+pub(crate) fn on_hdfs(
+    bins: &Path,
+    hdfs: &Hdfs,
+    (file, network_only, cache): (&Path, &Path, &Path),
+    cold: bool,
+) -> std::io::Result<Group> {
     let uri = format!("{}{PATH}", hdfs.uri());
     let blocks = block_files(&hdfs.data_dir(0))?;
     let mut splice = Command::new(bins.join("bare-splice"));
@@ -70,6 +83,10 @@ pub(crate) fn on_hdfs(bins: &Path, hdfs: &Hdfs, network_only: &Path, cold: bool)
         feed.args(FEED).arg(&uri).args(flags).arg("--").env("HADOOP_CONF_DIR", conf);
         feed
     };
+    let folder = cache.to_string_lossy();
+    let cached = feed(&["--cache-dir", &folder, "--cache-size", CACHE_SIZE], network_only);
+    let mut local = Command::new(bins.join("forebay"));
+    local.args(FEED).arg(file).arg("--");
     let mut native = Command::new(bins.join("plain-hdfs-native"));
     native.args([&hdfs.uri(), PATH]).env("HADOOP_CONF_DIR", hdfs.conf_dir());
     let dfs_cat = |short_circuit: bool| {
@@ -105,6 +122,18 @@ pub(crate) fn on_hdfs(bins: &Path, hdfs: &Hdfs, network_only: &Path, cold: bool)
                 "forebay feed, short-circuit off",
                 Feeding::Starts,
                 feed(&[], network_only),
+            ),
+            contestant(
+                "hdfs/feed-cache",
+                "forebay feed, short-circuit off, all of it in the block cache",
+                Feeding::Starts,
+                cached,
+            ),
+            contestant(
+                "hdfs/feed-local",
+                "forebay feed of a local file with the same bytes",
+                Feeding::Starts,
+                local,
             ),
             contestant("hdfs/hdfs-native", "plain hdfs-native loop, 1 MiB pipe", Feeding::Starts, native),
             contestant("hdfs/dfs-cat", "hdfs dfs -cat, short-circuit", pipe, dfs_cat(true)),
@@ -174,6 +203,30 @@ pub(crate) fn with_a_slow_datanode(
             contestant("slow/one-of-three", "the same, one of the DataNodes 20 × slower", Some(limit)),
         ],
     })
+}
+
+/// Feeds until all comes from the cache: what comes faster than it is written is kept the next time.
+pub(crate) fn fill_cache(
+    bins: &Path,
+    hdfs: &Hdfs,
+    (network_only, cache): (&Path, &Path),
+    bytes: u64,
+) -> Result<(), Box<dyn Error>> {
+    let report = network_only.join("report");
+    for _ in 0..MOST_FILLS {
+        let mut feed = Command::new(bins.join("forebay"));
+        feed.args(FEED).arg(format!("{}{PATH}", hdfs.uri())).env("HADOOP_CONF_DIR", network_only);
+        feed.arg("--cache-dir").arg(cache).args(["--cache-size", CACHE_SIZE, "--report"]).arg(&report);
+        let status = feed.stdin(Stdio::null()).stdout(Stdio::null()).status()?;
+        let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&report)?)?;
+        if !status.success() {
+            return Err(format!("the block cache is not filled: {report}").into());
+        }
+        if report["cache"]["hit_bytes"] == bytes {
+            return Ok(());
+        }
+    }
+    Err("the input is never all in the block cache".into())
 }
 
 fn contestant(id: &'static str, name: &'static str, feeding: Feeding, command: Command) -> Contestant {

@@ -116,8 +116,14 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         hdfs.write_from(field::PATH, File::open(&file)?, None)?;
         let network_only = tempfile::tempdir()?;
         field::without_short_circuit(&hdfs, network_only.path())?;
+        // Where the input lies, too; an absolute path.
+        let cache = tempfile::tempdir_in(args.folder.canonicalize()?)?;
+        if selected(&args.only, "hdfs/feed-cache") {
+            field::fill_cache(&bins, &hdfs, (network_only.path(), cache.path()), size)?;
+        }
         for cold in temperatures {
-            contest(field::on_hdfs(&bins, &hdfs, network_only.path(), *cold)?)?;
+            let places = (&*file, network_only.path(), cache.path());
+            contest(field::on_hdfs(&bins, &hdfs, places, *cold)?)?;
         }
     }
     if wants("slow/") {

@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::Waking;
+use super::cached;
 use super::place::{LocalBlock, Places, Remote};
 use super::streams::{Asked, Remotes};
 use crate::hdfs::Cluster;
@@ -127,8 +128,15 @@ impl HdfsFile {
         tried: &mut Vec<String>,
     ) -> Option<Box<Stream>> {
         let places = self.places();
+        let end = range.end;
+        let keep = |mut stream: Box<Stream>| {
+            if let Some(cache) = self.cluster.cache() {
+                cached::keep(cache, located, end, &mut stream);
+            }
+            stream
+        };
         match ask(remotes, places.renewed(located), range.clone(), self.verify, tried).await {
-            Asked::Opened(stream) => return Some(stream),
+            Asked::Opened(stream) => return Some(keep(stream)),
             Asked::Token if !places.tokens_are_refused() => {}
             Asked::Token | Asked::Nobody => return None,
         }
@@ -137,7 +145,7 @@ impl HdfsFile {
         let asked = ask(remotes, renewed.renewed(located), range, self.verify, tried).await;
         let refused = matches!(asked, Asked::Token);
         self.set_places(if refused { renewed.refuse_tokens() } else { renewed });
-        if let Asked::Opened(stream) = asked { Some(stream) } else { None }
+        if let Asked::Opened(stream) = asked { Some(keep(stream)) } else { None }
     }
 
     async fn try_local(&self, located: &LocatedBlock) -> Result<LocalBlock, Remote> {
@@ -238,16 +246,22 @@ impl HdfsFile {
         }
     }
 
-    /// Reads a short range over the network.
+    /// Reads a short range that no replica of this host has: from the cache, or over the network.
     async fn read_remote(
         &self,
         located: Option<LocatedBlock>,
         range: Range<u64>,
     ) -> Result<Vec<u8>, SourceError> {
-        if let Some(located) = located
-            && let Some(bytes) = self.read_direct(&located, &range).await
-        {
-            return Ok(bytes);
+        if let Some(located) = located {
+            if let Some(cache) = self.cluster.cache() {
+                let bytes = range.start - located.offset..range.end - located.offset;
+                if let Some(bytes) = cached::read(cache, &located, bytes).await {
+                    return Ok(bytes);
+                }
+            }
+            if let Some(bytes) = self.read_direct(&located, &range).await {
+                return Ok(bytes);
+            }
         }
         let mut patience = self.cluster.patience("read", &self.path);
         let (offset, len) = (position(range.start), position(range.end - range.start));

@@ -22,6 +22,7 @@ pub(crate) enum Remote {
     Corrupt,
     Invalidated,
     ReadFailed,
+    BadCacheEntry,
 }
 
 impl Remote {
@@ -38,6 +39,7 @@ impl Remote {
             Self::Corrupt => "corrupt",
             Self::Invalidated => "invalidated",
             Self::ReadFailed => "read-failed",
+            Self::BadCacheEntry => "bad-cache-entry",
         }
     }
 }
@@ -135,25 +137,26 @@ impl LocalBlock {
         ReplicaFiles {
             block: self.replica.block_file(),
             meta: self.replica.meta_file(),
+            meta_at: 0,
             header: self.replica.header(),
             len: self.located.block.len,
         }
     }
 }
 
+/// Bytes per checksum, at most: what a pipe of the usual size can hold besides two cut pages.
+pub(super) const LONGEST_CHUNK: u32 = 256 << 10;
+
 /// Opens replicas of this host.
 #[derive(Debug)]
 pub(crate) struct Local {
     short_circuit: Option<ShortCircuit>,
-    here: Here,
-    longest_chunk: u32,
+    here: OwnAddresses,
 }
 
 impl Local {
     pub(crate) fn new(short_circuit: Option<ShortCircuit>) -> Self {
-        // What a pipe of the usual size can hold besides two cut pages.
-        let longest_chunk = 256 << 10;
-        Self { short_circuit, here: Here::default(), longest_chunk }
+        Self { short_circuit, here: OwnAddresses::default() }
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -164,7 +167,7 @@ impl Local {
     pub(crate) fn opened(&self, located: &LocatedBlock) -> Option<LocalBlock> {
         let here = self.here(located)?;
         let replica = self.short_circuit.as_ref()?.opened(&located.block, here.xfer_port)?;
-        let usable = !located.corrupt && replica.header().bytes_per_checksum <= self.longest_chunk;
+        let usable = !located.corrupt && replica.header().bytes_per_checksum <= LONGEST_CHUNK;
         usable.then(|| LocalBlock::new(replica, located, here))
     }
 
@@ -180,7 +183,7 @@ impl Local {
             tracing::info!(%block, %error, "reading over the network instead");
             Remote::NotOpened(error.reason())
         })?;
-        if replica.header().bytes_per_checksum > self.longest_chunk {
+        if replica.header().bytes_per_checksum > LONGEST_CHUNK {
             return Err(Remote::ChunkTooLong);
         }
         Ok(LocalBlock::new(replica, located, here))
@@ -201,12 +204,12 @@ impl Local {
 
 /// Which addresses are this host's.
 #[derive(Debug, Default)]
-pub(crate) struct Here {
+pub(crate) struct OwnAddresses {
     /// Those looked at.
     addresses: Mutex<HashMap<String, bool>>,
 }
 
-impl Here {
+impl OwnAddresses {
     /// Whether an address is one of this host's: only such can be bound.
     pub(crate) fn is(&self, ip: &str) -> bool {
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);

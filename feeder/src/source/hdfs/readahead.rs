@@ -49,7 +49,7 @@ fn ask(piece: &LocalPiece) {
     let bytes = piece.bytes.start..piece.bytes.end.min(piece.bytes.start + START);
     if piece.verify && files.header.checksum != ChecksumType::Null {
         let chunk = u64::from(files.header.bytes_per_checksum).max(1);
-        let sum = |byte: u64| HEADER_LEN + byte / chunk * CHECKSUM_LEN;
+        let sum = |byte: u64| files.meta_at + HEADER_LEN + byte / chunk * CHECKSUM_LEN;
         will_need(files.meta, sum(bytes.start)..sum(bytes.end) + CHECKSUM_LEN);
     }
     will_need(files.block, bytes);

@@ -15,7 +15,7 @@ use super::file::HdfsFile;
 use super::hedge::{Hedge, Race, Second};
 use super::late::{Budget, Usual};
 use super::order::{Candidate, Seen};
-use super::place::Here;
+use super::place::OwnAddresses;
 use super::{Waking, waking};
 use crate::Meter;
 
@@ -39,7 +39,7 @@ const BUFFERED: u64 = 12 << 20;
 pub(crate) struct Remotes {
     datanodes: DataNodes,
     silence: Duration,
-    here: Here,
+    here: OwnAddresses,
     known: Mutex<Known>,
 }
 
@@ -74,7 +74,7 @@ impl Remotes {
             return None;
         }
         let silence = (timeout / 3).min(LONGEST_SILENCE).min(settings.silence).max(Duration::from_millis(1));
-        let (here, known) = (Here::default(), Mutex::default());
+        let (here, known) = (OwnAddresses::default(), Mutex::default());
         Some(Self { datanodes: DataNodes::new(settings), silence, here, known })
     }
 

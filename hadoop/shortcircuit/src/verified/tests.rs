@@ -7,6 +7,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Where the meta file begins.
+const META_AT: usize = 3;
+
 struct Made {
     block: File,
     meta: File,
@@ -35,13 +38,16 @@ impl Made {
             file
         };
         let header = MetaHeader { checksum, bytes_per_checksum: chunk };
-        Self { block: file(&bytes), meta: file(&meta_bytes), header, bytes }
+        // The meta file stands behind something else, as it does where both are one file.
+        let meta = [&[0xee; META_AT][..], &meta_bytes].concat();
+        Self { block: file(&bytes), meta: file(&meta), header, bytes }
     }
 
     fn files(&self) -> ReplicaFiles<'_> {
         ReplicaFiles {
             block: &self.block,
             meta: &self.meta,
+            meta_at: META_AT as u64,
             header: self.header,
             len: self.bytes.len() as u64,
         }
