@@ -11,6 +11,7 @@ use forebay_feeder::{
     Delivered, Ended, FeedError, LeaseObserver, LeaseQueue, Leases, LineEnding, Settings, Sink,
     StreamPosition, Watch, feed_leases,
 };
+use forebay_job::values::FormatName;
 use forebay_job::{Job, OnRestart};
 use tokio::sync::Notify;
 
@@ -51,6 +52,7 @@ pub(crate) fn start(mut feed: Feed, job: &Job, events: Sender<Event>) -> io::Res
         },
         verify: job.verify,
         count_records: job.on_restart == OnRestart::FromAck,
+        detect: job.format == FormatName::Auto,
         ..Settings::default()
     };
     let run = move || {

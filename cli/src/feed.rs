@@ -11,7 +11,7 @@ use forebay_feeder::{
     Cache, Delivered, Ended, FeedError, Hdfs, Input, Meter, Outcome, Plan, PlanError, PlanOptions, Report,
     Settings, Sink, Stop, Watch, Worker, WorkerError, feed,
 };
-use forebay_job::values::{self, ForLines};
+use forebay_job::values::{self, ForLines, FormatName};
 use forebay_record::Format;
 use rustix::process::Signal;
 use serde_json::json;
@@ -142,6 +142,7 @@ impl<'a> Run<'a> {
             checksums: args.report_checksums,
             verify: !args.no_verify,
             count_records: false,
+            detect: args.format == FormatName::Auto,
         };
         let (stop, meter) = (Arc::new(stop), Arc::default());
         Ok(Self { args, talk, plan, cache, settings, stop, meter, delivered: Delivered::default() })

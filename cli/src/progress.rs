@@ -79,7 +79,8 @@ fn bar(total: u64) -> ProgressBar {
 }
 
 fn draw(bar: &ProgressBar, now: &Snapshot) {
-    bar.set_position(now.bytes);
+    // Of compressed files it is known only how long they are.
+    bar.set_position(now.stored_bytes());
     bar.set_message(rate(now));
 }
 
@@ -89,6 +90,12 @@ fn rate(now: &Snapshot) -> String {
 }
 
 fn line(now: &Snapshot, total: u64) -> String {
-    let percent = if total == 0 { 100.0 } else { (now.bytes as f64 / total as f64 * 100.0).min(100.0) };
-    format!("{percent:.0}%  {:.1} of {:.1} GB  {}", now.bytes as f64 / 1e9, total as f64 / 1e9, rate(now))
+    let percent =
+        if total == 0 { 100.0 } else { (now.stored_bytes() as f64 / total as f64 * 100.0).min(100.0) };
+    format!(
+        "{percent:.0}%  {:.1} of {:.1} GB  {}",
+        now.stored_bytes() as f64 / 1e9,
+        total as f64 / 1e9,
+        rate(now)
+    )
 }

@@ -1,5 +1,7 @@
 //! Binds the stages: takes what the source yields, mends the seams between ranges, hands it to the sink.
 
+mod decoded;
+mod decoding;
 mod remote;
 mod replica;
 
@@ -12,6 +14,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use forebay_record::{Counter, Delimiter, Format, LfRewriter, Seam, Terminator};
 use forebay_shortcircuit::Verifier;
 
+use self::decoded::Unpacked;
+use self::decoding::Decoding;
 use self::remote::Broken;
 use self::replica::Stuck;
 use crate::checksum::Crc32c;
@@ -55,6 +59,10 @@ pub(crate) struct Delivery<'a> {
     counter: Option<Counter>,
     /// Leaves out the beginning of the range in hand.
     skipper: Option<Skipper>,
+    /// Decodes compressed ranges; made for the first of them.
+    decoding: Option<Decoding>,
+    /// What the range in hand decodes to, if it is compressed.
+    unpacked: Option<Unpacked>,
     /// A lease whose first byte is still to come.
     to_begin: Option<Leased>,
     /// The range in hand.
@@ -108,6 +116,8 @@ impl<'a> Delivery<'a> {
             rewritten: Vec::new(),
             counter: None,
             skipper: None,
+            decoding: None,
+            unpacked: None,
             to_begin: None,
             range: None,
             at_begin: false,
@@ -162,13 +172,19 @@ impl<'a> Delivery<'a> {
             self.skipper = skipper.map_err(|error| cannot_skip(&error, range.task.file.name()))?;
             self.to_begin = Some(leased);
         }
+        // A compressed file's later splits have nothing to decode.
+        let codec = range.codec.filter(|_| range.task.span.start == 0);
         self.range = Some(range);
-        Ok(())
+        codec.map_or(Ok(()), |codec| self.begin_decoding(codec))
     }
 
     /// Whether bytes have to pass through memory.
     fn through_memory(&self) -> bool {
-        self.rewriter.is_some() || self.crc.is_some() || self.counter.is_some() || self.skipper.is_some()
+        self.rewriter.is_some()
+            || self.crc.is_some()
+            || self.counter.is_some()
+            || self.skipper.is_some()
+            || self.unpacked.is_some()
     }
 
     /// What verifies chunks of this length in a pipe. `None`, with a note, where that cannot be: then it is done in memory.
@@ -251,7 +267,13 @@ impl<'a> Delivery<'a> {
         Ok(())
     }
 
+    /// Bytes of the range as they are stored.
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), Halt> {
+        if self.unpacked.is_some() { self.decode(bytes) } else { self.plain(bytes) }
+    }
+
+    /// Bytes of its records.
+    fn plain(&mut self, bytes: &[u8]) -> Result<(), Halt> {
         let Some(&last) = bytes.last() else { return Ok(()) };
         self.last = last;
         self.hand_over(bytes)
@@ -266,7 +288,7 @@ impl<'a> Delivery<'a> {
         Ok(())
     }
 
-    /// Bytes as they are stored, or what ends them.
+    /// Bytes of its records, or what ends them.
     fn hand_over(&mut self, bytes: &[u8]) -> Result<(), Halt> {
         let mut rewritten = std::mem::take(&mut self.rewritten);
         let result = match &mut self.rewriter {
@@ -333,8 +355,12 @@ impl<'a> Delivery<'a> {
 
     /// The range's last byte was handed over: ends its last record.
     fn end(&mut self) -> Result<(), Halt> {
-        let Some(RecordRange { task, bytes, append }) = self.range.clone() else { return Ok(()) };
-        if let Some(terminator) = self.terminator.filter(|_| !bytes.is_empty()) {
+        let Some(RecordRange { task, bytes, mut append, .. }) = self.range.clone() else { return Ok(()) };
+        let mut has_records = !bytes.is_empty();
+        if let Some(unpacked) = self.end_decoding()? {
+            (has_records, append) = (unpacked.has_records(), unpacked.missing());
+        }
+        if let Some(terminator) = self.terminator.filter(|_| has_records) {
             let at_file_end = bytes.end == task.file.len;
             let open = *terminator == Terminator::Any && !matches!(self.last, b'\n' | b'\r');
             let append: &[u8] = if at_file_end && open { b"\n" } else { &append };

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use forebay_decode::{Codec, DecodeError};
 use forebay_store::{AddressError, HdfsError};
 
 /// Planning failed: nothing was started, nothing was fed.
@@ -67,15 +68,27 @@ pub enum PlanError {
         /// The path.
         path: PathBuf,
     },
-    /// A compressed file where records are asked for.
+    /// A compressed file where it cannot be decoded.
     #[error(
-        "cannot cut {path} into records: its name ends in .{suffix}, and compressed files cannot be decoded yet; decompress it first, or pass it on as it is with --format bytes"
+        "cannot cut {path} into records: its name ends in .{suffix}, and {why}; decompress it first, or pass it on as it is with --format bytes"
     )]
     Compressed {
         /// The file.
         path: String,
         /// The suffix without the dot.
-        suffix: &'static str,
+        suffix: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// A file without a byte, of a codec that writes some even for nothing.
+    #[error(
+        "cannot decode {path}: it is empty, and {codec} of nothing is some bytes, so it was never finished; write it again, or remove it"
+    )]
+    NothingToDecode {
+        /// The file.
+        path: String,
+        /// The codec that its name stands for.
+        codec: Codec,
     },
     /// The file is no whole number of records.
     #[error(
@@ -159,6 +172,24 @@ pub enum SourceError {
         "cannot read {path}: it is in an encryption zone, and Forebay does not decrypt; copy it out of the zone (hdfs dfs -cp) and feed the copy"
     )]
     Encrypted {
+        /// The file.
+        path: String,
+    },
+    /// A compressed file is damaged, or none.
+    #[error(
+        "cannot decode {path} as {codec}: {source}. Restore the file; a name that lies is mended by another name, and --format bytes passes files on as they are"
+    )]
+    Undecodable {
+        /// The file.
+        path: String,
+        /// What its name, or its first bytes, said it was.
+        codec: Codec,
+        /// What is wrong, and where.
+        source: DecodeError,
+    },
+    /// The decoder broke off without a word: a bug.
+    #[error("the decoder of {path} broke off; please report this with the file")]
+    DecoderGone {
         /// The file.
         path: String,
     },

@@ -24,6 +24,7 @@ pub enum LineEnding {
 
 /// How a plan is fed.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Settings {
     /// Line endings; for other formats than lines without effect.
     pub line_ending: LineEnding,
@@ -36,6 +37,8 @@ pub struct Settings {
     pub verify: bool,
     /// Count records, for the positions of leases. Costs a pass over the bytes in user space.
     pub count_records: bool,
+    /// Decode lines of files that say only by their first bytes that they are compressed, and not by their names.
+    pub detect: bool,
 }
 
 impl Default for Settings {
@@ -46,6 +49,7 @@ impl Default for Settings {
             checksums: false,
             verify: true,
             count_records: false,
+            detect: false,
         }
     }
 }
@@ -119,7 +123,7 @@ fn run<'a>(
     tasks: Tasks<'a>,
     format: &'a Format,
     observer: Option<&mut dyn LeaseObserver>,
-    settings: &Settings,
+    settings: &'a Settings,
     output: Output<'a>,
 ) -> Result<Ended, FeedError> {
     let Output { sink, watch, meter, delivered } = output;
@@ -127,7 +131,7 @@ fn run<'a>(
     let own = Output { sink: &mut *sink, watch, meter, delivered: &mut *delivered };
     let observer = observer.map(|observer| observer as &mut dyn LeaseObserver);
     let mut delivery = Delivery::new(format, settings, observer, own);
-    let mut result = delivery.run(Source::new(tasks, format, meter, settings.verify));
+    let mut result = delivery.run(Source::new(tasks, format, meter, settings));
     let name = delivery.file_name();
     let planned = delivery.file_len();
     meter.end();
@@ -148,6 +152,6 @@ fn run<'a>(
             Err(SourceError::Read { path: name, offset, source }.into())
         }
         Err(Dry::Halted(Halt::Failed(error)) | Dry::Refused(error)) => Err(error.into()),
-        Err(Dry::Failed(error)) => Err(error.into()),
+        Err(Dry::Halted(Halt::Input(error)) | Dry::Failed(error)) => Err(error.into()),
     }
 }

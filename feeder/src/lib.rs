@@ -2,11 +2,12 @@
 //!
 //! A byte's way through this crate is the order of its modules: [`Plan`] (inputs to files to splits to one
 //! share), a `source` that bounds each range and opens it (local files and HDFS replicas of this host as
-//! descriptors, the rest of HDFS as buffers fetched ahead), [`Sink`] (splice or write into a pipe without ever
+//! descriptors, the rest of HDFS as buffers fetched ahead), a decoder for what is compressed, [`Sink`] (splice or write into a pipe without ever
 //! blocking beyond recall), and [`Meter`]. It knows nothing of jobs, schedulers or networks other than HDFS, and runs inside any program: see
 //! [`feed()`].
 
 mod checksum;
+mod codec;
 mod delivered;
 mod delivery;
 mod error;
@@ -22,7 +23,6 @@ mod sink;
 mod skip;
 mod source;
 mod stop;
-mod suffix;
 mod worker;
 
 pub use delivered::Delivered;

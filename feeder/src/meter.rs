@@ -19,6 +19,9 @@ pub struct Meter {
     pub(crate) delivered: AtomicU64,
     pub(crate) copied: AtomicU64,
     pub(crate) splits: AtomicU64,
+    /// Bytes of compressed files that went into decoders, and what came out of them and was passed on.
+    pub(crate) encoded: AtomicU64,
+    pub(crate) decoded: AtomicU64,
     /// Records delivered, where they are counted.
     pub(crate) records: AtomicU64,
     /// Nanoseconds in which the feed had bytes ready and the pipe had no room.
@@ -85,6 +88,10 @@ pub struct Snapshot {
     pub bytes: u64,
     /// Bytes of these that passed through a buffer in user space.
     pub bytes_copied: u64,
+    /// Bytes of compressed files that were decoded, as they are stored.
+    pub encoded_bytes: u64,
+    /// What they were decoded to.
+    pub decoded_bytes: u64,
     /// Splits whose last byte was handed over, in all epochs.
     pub splits_done: u64,
     /// Seconds since the first byte was asked for; stands still when the last was handed over.
@@ -125,6 +132,13 @@ pub struct Hedged {
     pub tried: u64,
     /// How often that one was there first.
     pub won: u64,
+}
+
+impl Snapshot {
+    /// How much of the files was passed on, in bytes as they are stored.
+    pub fn stored_bytes(&self) -> u64 {
+        self.bytes.saturating_sub(self.decoded_bytes) + self.encoded_bytes
+    }
 }
 
 impl Meter {
@@ -211,6 +225,8 @@ impl Meter {
         Snapshot {
             bytes,
             bytes_copied: self.copied.load(Relaxed),
+            encoded_bytes: self.encoded.load(Relaxed),
+            decoded_bytes: self.decoded.load(Relaxed),
             splits_done: self.splits.load(Relaxed),
             seconds,
             gb_per_s: if seconds > 0.0 { bytes as f64 / seconds / 1e9 } else { 0.0 },

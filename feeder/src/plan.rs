@@ -9,9 +9,9 @@ use std::sync::Arc;
 use forebay_record::Format;
 use forebay_split::{FileLen, Shard, Split, splits};
 
+use crate::codec;
 use crate::hdfs::{Cluster, HdfsNamespace};
 use crate::listing::{FileFacts, Found, LocalNamespace, expand};
-use crate::suffix::compressed;
 use crate::{FileEntry, Hdfs, Input, PlanError};
 
 /// The split size of local files, in bytes, where none is asked for: HDFS's usual block.
@@ -22,7 +22,8 @@ pub const LOCAL_SPLIT_SIZE: NonZeroU64 = NonZeroU64::new(128 << 20).unwrap();
 pub struct PlanOptions {
     /// What a record is.
     pub format: Format,
-    /// Bytes per split; default is the HDFS block, [`LOCAL_SPLIT_SIZE`] for local files.
+    /// Bytes per split; default is the HDFS block, [`LOCAL_SPLIT_SIZE`] for local files. A file whose name says that it is
+    /// compressed is one split.
     pub split_size: Option<NonZeroU64>,
     /// Which share of the splits is fed.
     pub shard: Shard,
@@ -81,7 +82,9 @@ impl Plan {
                 let file = PlannedFile { place, len, identity };
                 check(&file, &options.format)?;
                 let block = block_size.and_then(NonZeroU64::new).unwrap_or(LOCAL_SPLIT_SIZE);
-                lens.push(FileLen { len, split_size: options.split_size.unwrap_or(block) });
+                let is_compressed = codec::by_name(&options.format, &file.name()).is_some();
+                let whole = NonZeroU64::new(len).filter(|_| is_compressed);
+                lens.push(FileLen { len, split_size: whole.or(options.split_size).unwrap_or(block) });
                 files.push(Arc::new(file));
             }
         }
@@ -161,9 +164,7 @@ fn look_up(input: &Input, hdfs: &mut Hdfs) -> Result<Vec<(Place, FileFacts)>, Pl
 }
 
 fn check(file: &PlannedFile, format: &Format) -> Result<(), PlanError> {
-    if let (Format::Lines(_) | Format::Fixed(_), Some(suffix)) = (format, compressed(&file.name())) {
-        return Err(PlanError::Compressed { path: file.name(), suffix });
-    }
+    codec::check(format, &file.name(), file.len)?;
     match format {
         Format::Fixed(record) if !file.len.is_multiple_of(record.get()) => Err(PlanError::Remainder {
             path: file.name(),

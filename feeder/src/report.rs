@@ -184,6 +184,10 @@ impl fmt::Display for Report {
             bytes(self.peak_memory_bytes),
             bytes(figures.bytes_copied)
         )?;
+        if figures.encoded_bytes > 0 {
+            let (from, to) = (bytes(figures.encoded_bytes), bytes(figures.decoded_bytes));
+            write!(f, "\ndecoded: {from} to {to}")?;
+        }
         if self.local_bytes > 0 || !self.remote_bytes.is_empty() {
             write!(f, "\nfrom HDFS: {} from replicas of this host", bytes(self.local_bytes))?;
             for (reason, n) in &self.remote_bytes {

@@ -19,7 +19,7 @@ use rustix::pipe::{
     PIPE_BUF, PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice,
 };
 
-use crate::{DeliveryError, Meter, Sampler, Stop};
+use crate::{DeliveryError, Meter, Sampler, SourceError, Stop};
 
 /// The pipe size asked for, in bytes: what the kernel allows a user without privileges.
 pub const PIPE_SIZE: usize = 1 << 20;
@@ -60,6 +60,8 @@ pub(crate) enum Halt {
     FileEnded(u64),
     /// Reading from a file failed at this offset.
     FileFailed(u64, io::Error),
+    /// An input cannot be decoded.
+    Input(SourceError),
     /// Anything else.
     Failed(DeliveryError),
 }

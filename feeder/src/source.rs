@@ -9,12 +9,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use forebay_decode::Codec;
 use forebay_record::{Bound, Ending, EndingStep, Format, Search, Step, Terminator};
 use forebay_remote::{ReadError, Stream};
 use forebay_shortcircuit::VerifyError;
 
 pub(crate) use self::hdfs::{Hedge, Here, LocalPiece, Race, RemotePiece, Second, Won};
 pub(crate) use self::tasks::{Leased, Task, Tasks};
+use crate::feed::Settings;
 use crate::plan::{Place, PlannedFile};
 use crate::sink::{Halt, Watch};
 use crate::{DeliveryError, Meter, SourceError};
@@ -26,6 +28,8 @@ pub(crate) struct RecordRange {
     pub(crate) task: Task,
     /// The bytes of their records.
     pub(crate) bytes: Range<u64>,
+    /// How these have to be decoded.
+    pub(crate) codec: Option<Codec>,
     /// What to append, for a custom delimiter and a file's end.
     pub(crate) append: Vec<u8>,
 }
@@ -72,20 +76,25 @@ pub(crate) struct Source<'p> {
     tasks: Tasks<'p>,
     format: &'p Format,
     meter: &'p Arc<Meter>,
-    verify: bool,
+    settings: &'p Settings,
     open: Open<'p>,
 }
 
 enum Open<'p> {
     Nothing,
-    Local(local::LocalRange<'p>),
+    Local(Box<local::LocalRange<'p>>),
     /// Ranges on HDFS, fetched ahead.
     Hdfs(Box<hdfs::Ahead>),
 }
 
 impl<'p> Source<'p> {
-    pub(crate) fn new(tasks: Tasks<'p>, format: &'p Format, meter: &'p Arc<Meter>, verify: bool) -> Self {
-        Self { tasks, format, meter, verify, open: Open::Nothing }
+    pub(crate) fn new(
+        tasks: Tasks<'p>,
+        format: &'p Format,
+        meter: &'p Arc<Meter>,
+        settings: &'p Settings,
+    ) -> Self {
+        Self { tasks, format, meter, settings, open: Open::Nothing }
     }
 
     /// The next item; `None` when there are no more tasks. `admit` may refuse a file that is opened.
@@ -149,12 +158,12 @@ impl<'p> Source<'p> {
     ) -> Result<(), Dry> {
         if let Place::Hdfs(cluster, _) = &task.file.place {
             let cluster = Arc::clone(cluster);
-            let ahead = hdfs::Ahead::start(&cluster, task, self.format, self.meter, self.verify)?;
+            let ahead = hdfs::Ahead::start(&cluster, task, self.format, self.meter, self.settings)?;
             self.open = Open::Hdfs(Box::new(ahead));
         } else {
-            let file = local::LocalFile::open(&task.file, self.format)?;
+            let file = local::LocalFile::open(&task.file, self.format, self.settings.detect)?;
             admit(&task.file.name(), file.file()).map_err(Dry::Refused)?;
-            self.open = Open::Local(local::LocalRange::new(file, task, watch)?);
+            self.open = Open::Local(Box::new(local::LocalRange::new(file, task, watch)?));
         }
         Ok(())
     }
@@ -187,6 +196,14 @@ impl KnownBound {
 
     fn set(&mut self, at: u64, bound: Bound) {
         self.0 = Some((at, bound));
+    }
+}
+
+impl RecordRange {
+    /// What a task delivers of a compressed file: all of it, or nothing, as it begins the file or not.
+    fn of_compressed(task: Task, codec: Codec, file_len: u64) -> Self {
+        let begin = if task.span.start == 0 { 0 } else { file_len };
+        Self { task, bytes: begin..file_len, codec: Some(codec), append: Vec::new() }
     }
 }
 

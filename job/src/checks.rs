@@ -89,7 +89,7 @@ fn input(job: &Job, draft: &Draft) -> Result<(), JobError> {
     }
     let mode = format!("{} {}", draft.shown("input-mode"), job.input_mode);
     let streamed = [
-        ("format", job.format != FormatName::Lines),
+        ("format", job.format != FormatName::Auto),
         ("delimiter", job.delimiter.is_some()),
         ("line-ending", job.line_ending != LineEnding::Keep),
         ("split-size", job.split_size.is_some()),

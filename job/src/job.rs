@@ -119,7 +119,7 @@ impl Job {
             worker_gpus: 0,
             inputs: Vec::new(),
             input_mode: InputMode::Stream,
-            format: FormatName::Lines,
+            format: FormatName::Auto,
             delimiter: None,
             line_ending: LineEnding::Keep,
             split_size: None,

@@ -233,9 +233,10 @@ pub static SETTINGS: &[Setting] = &[
         value_name: "FORMAT",
         default: Some("auto"),
         heading: RECORDS,
-        help: "Records: lines, bytes (no records: splits as they are), fixed:N (N bytes each), or auto",
+        help: "Records: lines (of compressed files, too, by their names), bytes (no records: splits as they are), fixed:N \
+               (N bytes each), or auto: lines, of files that only their first bytes say to be compressed, too",
         read: |job, texts| one(&mut job.format, texts, values::format),
-        write: |job| unless(&FormatName::Lines, &job.format, FormatName::to_string),
+        write: |job| unless(&FormatName::Auto, &job.format, FormatName::to_string),
     },
     Setting {
         name: "delimiter",

@@ -10,8 +10,11 @@ use crate::choice::LineEnding;
 use crate::names;
 
 /// What `--format` names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FormatName {
+    /// Text lines; files whose names do not say that they are compressed may do so by their first bytes.
+    #[default]
+    Auto,
     /// Text lines.
     Lines,
     /// No records: splits as they are.
@@ -23,6 +26,7 @@ pub enum FormatName {
 impl fmt::Display for FormatName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Auto => f.write_str("auto"),
             Self::Lines => f.write_str("lines"),
             Self::Bytes => f.write_str("bytes"),
             Self::Fixed(n) => write!(f, "fixed:{n}"),
@@ -35,8 +39,8 @@ const FORMATS: [&str; 4] = ["auto", "lines", "bytes", "fixed:N"];
 /// A record format: `auto`, `lines`, `bytes` or `fixed:N`.
 pub fn format(text: &str) -> Result<FormatName, String> {
     match text {
-        // Later formats are told apart by name and first bytes; of today's, only lines need no word from the user.
-        "auto" | "lines" => Ok(FormatName::Lines),
+        "auto" => Ok(FormatName::Auto),
+        "lines" => Ok(FormatName::Lines),
         "bytes" => Ok(FormatName::Bytes),
         _ => match text.strip_prefix("fixed:") {
             Some(n) => nonzero_size(n).map(FormatName::Fixed).map_err(|e| format!("the record length: {e}")),
@@ -61,7 +65,7 @@ pub fn record_format(
     ending: LineEnding,
 ) -> Result<Format, ForLines> {
     let format = match name {
-        FormatName::Lines => {
+        FormatName::Auto | FormatName::Lines => {
             return Ok(Format::Lines(delimiter.cloned().map_or(Terminator::Any, Terminator::Delimiter)));
         }
         FormatName::Bytes => Format::Bytes,
@@ -304,7 +308,8 @@ mod tests {
 
     #[test]
     fn formats() {
-        assert_eq!(format("auto"), Ok(FormatName::Lines));
+        assert_eq!(format("auto"), Ok(FormatName::Auto));
+        assert_eq!(format("lines"), Ok(FormatName::Lines));
         assert_eq!(format("fixed:4K"), Ok(FormatName::Fixed(NonZeroU64::new(4096).unwrap())));
         assert!(format("fixed:0").is_err() && format("fixed:").is_err() && format("fixed:x").is_err());
         assert!(format("line").unwrap_err().contains("'lines'"));

@@ -42,7 +42,8 @@ pub(crate) struct FeedArgs {
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 
-    /// Records: lines, bytes (no records: splits as they are), fixed:N (N bytes each), or auto
+    /// Records: lines (of compressed files, too, by their names), bytes (no records: splits as they are), fixed:N
+    /// (N bytes each), or auto: lines, of files that only their first bytes say to be compressed, too
     #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = values::format)]
     pub(crate) format: FormatName,
 

@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 
 use memchr::memchr2;
 
+use crate::ending::missing;
 use crate::{Delimiter, Format, Terminator};
 
 /// Counts the records of a stream that begins at a record's start, in pieces of any length.
@@ -71,6 +72,15 @@ impl Counter {
         }
     }
 
+    /// What has to be appended where the stream ends here, so that its last record is ended: something only for a
+    /// custom delimiter. See [`crate::Ending`].
+    pub fn missing(&self) -> Vec<u8> {
+        match &self.rule {
+            Rule::Delimiter(delimiter, held) if self.boundary < self.offset => missing(delimiter, held),
+            _ => Vec::new(),
+        }
+    }
+
     fn complete(&mut self) {
         self.records += 1;
         self.boundary = self.offset;
@@ -128,6 +138,7 @@ impl Counter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Ending, EndingStep};
     use proptest::prelude::*;
 
     fn formats() -> [Format; 6] {
@@ -184,6 +195,28 @@ mod tests {
                 let ends = ends(&format, bytes);
                 prop_assert_eq!(counter.records(), ends.len() as u64);
                 prop_assert_eq!(counter.boundary(), ends.last().copied().unwrap_or(0));
+            }
+        }
+
+        #[test]
+        fn what_is_missing_at_the_end_is_what_a_look_at_the_whole_finds(text in "[ab\n|]{0,40}", piece in 1usize..7) {
+            for format in formats() {
+                let Format::Lines(terminator @ Terminator::Delimiter(_)) = &format else { continue };
+                let bytes = text.as_bytes();
+                let mut counter = Counter::new(&format).unwrap();
+                bytes.chunks(piece).for_each(|piece| {
+                    counter.advance(piece, u64::MAX);
+                });
+                let mut ending = Ending::new(terminator, 0, bytes.len() as u64);
+                let wanted = loop {
+                    match ending.step() {
+                        EndingStep::Append(bytes) => break bytes,
+                        EndingStep::Read(range) => {
+                            ending.feed(&bytes[usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap()])
+                        }
+                    };
+                };
+                prop_assert_eq!(counter.missing(), wanted, "{:?}", format);
             }
         }
 

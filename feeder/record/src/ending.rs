@@ -82,7 +82,7 @@ impl<'t> Ending<'t> {
 ///
 /// The whole delimiter, unless the record's own last bytes and the delimiter together would read as an earlier
 /// occurrence (`"x\n"` ended by `"\n\n"`); then only what completes that occurrence.
-fn missing(delimiter: &Delimiter, tail: &[u8]) -> Vec<u8> {
+pub(crate) fn missing(delimiter: &Delimiter, tail: &[u8]) -> Vec<u8> {
     let mut open = tail;
     while let Some(i) = delimiter.find(open) {
         open = &open[i + delimiter.len()..];

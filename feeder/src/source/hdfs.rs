@@ -41,6 +41,7 @@ pub(crate) use self::place::{Local, Remote};
 pub(crate) use self::streams::{RemotePiece, Remotes};
 use self::streams::{STREAMS, Turn};
 use super::{Dry, Item, KnownBound, RecordRange, Task};
+use crate::feed::Settings;
 use crate::hdfs::Cluster;
 use crate::plan::PlannedFile;
 use crate::sink::{Watch, wait_for};
@@ -124,14 +125,15 @@ impl Ahead {
         task: Task,
         format: &Format,
         meter: &Arc<Meter>,
-        verify: bool,
+        settings: &Settings,
     ) -> Result<Self, SourceError> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
             .map_err(|e| SourceError::Hdfs(HdfsError::Runtime(e.into())))?;
         let wake = Arc::new(wake);
         let (sender, messages) = waking(MESSAGES, &wake);
         let (visits, taken) = mpsc::channel(TASKS_AHEAD);
-        let planner = cluster.handle().spawn(run(taken, format.clone(), sender, Arc::clone(meter), verify));
+        let run = run(taken, format.clone(), sender, Arc::clone(meter), settings.clone());
+        let planner = cluster.handle().spawn(run);
         let mut ahead = Self {
             visits,
             under_way: 0,
@@ -436,14 +438,15 @@ async fn run(
     format: Format,
     messages: Waking<Message>,
     meter: Arc<Meter>,
-    verify: bool,
+    settings: Settings,
 ) {
+    let Settings { verify, detect, .. } = settings;
     let visits = stream::unfold(visits, async |mut visits| visits.recv().await.map(|visit| (visit, visits)));
     let opened = visits.map(|visit| tokio::spawn(visit.open(verify))).buffered(OPEN_AHEAD);
     let mut opened = std::pin::pin!(opened);
     let budget = Arc::new(Semaphore::new(BUDGET as usize));
     let streams = Arc::new(Semaphore::new(STREAMS));
-    let mut planner = Planner { format, messages, budget, streams, meter, known: None };
+    let mut planner = Planner { format, detect, messages, budget, streams, meter, known: None };
     while let Some(visit) = opened.next().await {
         let outcome = match visit {
             Ok(Ok((file, task))) => planner.read(&file, task).await,
@@ -464,6 +467,8 @@ async fn run(
 /// What all tasks share.
 struct Planner {
     format: Format,
+    /// First bytes may say that a file is compressed, too.
+    detect: bool,
     messages: Waking<Message>,
     budget: Arc<Semaphore>,
     /// A permit for each stream that may be open.
@@ -481,7 +486,7 @@ impl Planner {
     async fn read(&mut self, file: &Arc<HdfsFile>, task: Task) -> Result<(), Over> {
         let known = self.known.take().filter(|(of, _)| Arc::ptr_eq(of, file));
         let mut known = known.map_or_else(KnownBound::default, |(_, known)| known);
-        let range = file.range(&self.format, task, &mut known).await?;
+        let range = file.range(&self.format, self.detect, task, &mut known).await?;
         self.known = Some((Arc::clone(file), known));
         let bytes = range.bytes.clone();
         self.send(Message::Begin(range)).await?;

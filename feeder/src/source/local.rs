@@ -6,13 +6,14 @@ use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::sync::Arc;
 
+use forebay_decode::Codec;
 use forebay_record::Format;
 use rustix::fs::{Advice, OFlags, fadvise};
 
 use super::{Dry, Item, KnownBound, RecordRange, Task, ending, run_ending, run_search};
-use crate::SourceError;
 use crate::plan::{Place, PlannedFile};
 use crate::sink::{Watch, is_wanted};
+use crate::{SourceError, codec};
 
 /// An open file.
 pub(crate) struct LocalFile<'p> {
@@ -21,11 +22,17 @@ pub(crate) struct LocalFile<'p> {
     format: &'p Format,
     file: Arc<File>,
     len: u64,
+    codec: Option<Codec>,
     known: KnownBound,
 }
 
 impl<'p> LocalFile<'p> {
-    pub(crate) fn open(planned: &Arc<PlannedFile>, format: &'p Format) -> Result<Self, SourceError> {
+    /// `detect`: its first bytes may say that it is compressed, too.
+    pub(crate) fn open(
+        planned: &Arc<PlannedFile>,
+        format: &'p Format,
+        detect: bool,
+    ) -> Result<Self, SourceError> {
         let name = planned.name();
         let failed = |source| SourceError::Open { path: name.clone(), source };
         let Place::Local(path) = &planned.place else {
@@ -49,7 +56,14 @@ impl<'p> LocalFile<'p> {
         let _ = fadvise(&file, 0, None, Advice::Sequential);
         let file = Arc::new(file);
         let (planned, len) = (Arc::clone(planned), planned.len);
-        Ok(Self { planned, name, format, file, len, known: KnownBound::default() })
+        let codec = codec::by_name(format, &name);
+        let mut file = Self { planned, name, format, file, len, codec, known: KnownBound::default() };
+        if detect && codec.is_none() && matches!(format, Format::Lines(_)) {
+            let mut head = Vec::new();
+            file.read(0..len.min(Codec::HEAD as u64), &mut head)?;
+            file.codec = codec::by_head(format, &head);
+        }
+        Ok(file)
     }
 
     pub(crate) fn file(&self) -> &File {
@@ -85,13 +99,16 @@ impl<'p> LocalFile<'p> {
     }
 
     fn range(&mut self, task: Task, watch: &Watch) -> Result<RecordRange, Dry> {
+        if let Some(codec) = self.codec {
+            return Ok(RecordRange::of_compressed(task, codec, self.len));
+        }
         let span = task.span;
         let bytes = self.bound(span.start, watch)?..self.bound(span.end, watch)?;
         let append = match ending(self.format, &bytes, self.len) {
             Some(ending) => run_ending(ending, |range, buffer| self.read(range, buffer))?,
             None => Vec::new(),
         };
-        Ok(RecordRange { task, bytes, append })
+        Ok(RecordRange { task, bytes, codec: None, append })
     }
 }
 

@@ -12,7 +12,7 @@ use forebay_fixtures::Hdfs;
 use crate::contest::{Contestant, Feeding, Group};
 
 /// All contestants' ids, by which `--only` selects.
-pub(crate) const IDS: [&str; 17] = [
+pub(crate) const IDS: [&str; 19] = [
     "local/splice",
     "local/feed",
     "local/cat",

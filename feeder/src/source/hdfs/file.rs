@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
+use forebay_decode::Codec;
 use forebay_hadoop::namenode::LocatedBlock;
 use forebay_record::{EndingStep, Format, Step};
 use forebay_remote::Stream;
@@ -12,7 +13,7 @@ use forebay_shortcircuit::{Reason, read_verified};
 use futures_util::StreamExt;
 use hdfs_native::HdfsError as NativeError;
 use hdfs_native::file::FileReader;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use tokio::time::timeout;
 
 use super::Waking;
@@ -22,7 +23,7 @@ use super::streams::{Asked, Remotes};
 use crate::hdfs::Cluster;
 use crate::plan::{Place, PlannedFile};
 use crate::source::{KnownBound, RecordRange, Task, ending};
-use crate::{HdfsError, SourceError};
+use crate::{HdfsError, SourceError, codec};
 
 /// An open file.
 pub(crate) struct HdfsFile {
@@ -35,6 +36,8 @@ pub(crate) struct HdfsFile {
     /// Reads from DataNodes, where that is possible.
     remotes: Option<Arc<Remotes>>,
     verify: bool,
+    /// Its first bytes, once they were looked at.
+    head: OnceCell<Vec<u8>>,
 }
 
 impl HdfsFile {
@@ -45,7 +48,8 @@ impl HdfsFile {
         let (cluster, path, len) = (Arc::clone(cluster), path.clone(), planned.len);
         let places = std::sync::Mutex::new(Arc::new(Places::nowhere(Remote::NoLocations)));
         let remotes = cluster.remotes().await;
-        let file = Self { cluster, path, len, places, reader: Mutex::default(), remotes, verify };
+        let (reader, head) = (Mutex::default(), OnceCell::new());
+        let file = Self { cluster, path, len, places, reader, remotes, verify, head };
         let mut located = file.cluster.locations(&file.path).await;
         if located.as_ref().is_ok_and(|located| located.encryption.is_some()) {
             return Err(SourceError::Encrypted { path: file.name() });
@@ -193,9 +197,13 @@ impl HdfsFile {
     pub(super) async fn range(
         &self,
         format: &Format,
+        detect: bool,
         task: Task,
         known: &mut KnownBound,
     ) -> Result<RecordRange, SourceError> {
+        if let Some(codec) = self.codec(format, detect).await? {
+            return Ok(RecordRange::of_compressed(task, codec, self.len));
+        }
         let span = task.span;
         let start = self.bound(format, span.start, known).await?;
         let bytes = start..self.bound(format, span.end, known).await?;
@@ -209,7 +217,26 @@ impl HdfsFile {
                 }
             };
         }
-        Ok(RecordRange { task, bytes, append })
+        Ok(RecordRange { task, bytes, codec: None, append })
+    }
+
+    /// How it is compressed: as its name says, or its first bytes where they may.
+    async fn codec(&self, format: &Format, detect: bool) -> Result<Option<Codec>, SourceError> {
+        let named = codec::by_name(format, &self.path);
+        if named.is_some() || !detect || !matches!(format, Format::Lines(_)) {
+            return Ok(named);
+        }
+        let look = async || self.read(0..self.len.min(Codec::HEAD as u64)).await;
+        Ok(codec::by_head(format, self.head.get_or_try_init(look).await?))
+    }
+
+    /// A short range for a search: what is known already is not read again.
+    async fn look(&self, range: Range<u64>) -> Result<Vec<u8>, SourceError> {
+        let known = self.head.get().and_then(|head| head.get(position(range.start)..position(range.end)));
+        match known {
+            Some(known) => Ok(known.to_vec()),
+            None => self.read(range).await,
+        }
     }
 
     async fn bound(&self, format: &Format, at: u64, known: &mut KnownBound) -> Result<u64, SourceError> {
@@ -220,7 +247,7 @@ impl HdfsFile {
         let mut step = search.step();
         loop {
             match step {
-                Step::Read(range) => step = search.feed(&self.read(range).await?),
+                Step::Read(range) => step = search.feed(&self.look(range).await?),
                 Step::Found(bound) => {
                     known.set(at, bound);
                     return Ok(bound.offset);

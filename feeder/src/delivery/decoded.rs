@@ -1,0 +1,154 @@
+//! Compressed ranges: what they decode to is treated like the bytes of a plain file.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use forebay_decode::Codec;
+use forebay_record::{BOM, Counter, Format, Terminator};
+
+use super::Delivery;
+use super::decoding::{Broken, Decoding};
+use crate::SourceError;
+use crate::sink::Halt;
+
+/// What is known of the decoded stream of the range in hand.
+pub(super) struct Unpacked {
+    codec: Codec,
+    /// The stream's first bytes, as long as they may become a byte order mark; `None` behind them.
+    mark: Option<Vec<u8>>,
+    has_records: bool,
+    /// Knows what a custom delimiter lacks at the end.
+    ending: Option<Counter>,
+}
+
+impl Unpacked {
+    fn new(codec: Codec, format: &Format) -> Self {
+        let is_delimited = matches!(format, Format::Lines(Terminator::Delimiter(_)));
+        let ending = Counter::new(format).filter(|_| is_delimited);
+        Self { codec, mark: Some(Vec::new()), has_records: false, ending }
+    }
+
+    /// Whether there was anything but a byte order mark.
+    pub(super) fn has_records(&self) -> bool {
+        self.has_records
+    }
+
+    /// What ends the last record, for a custom delimiter.
+    pub(super) fn missing(&self) -> Vec<u8> {
+        self.ending.as_ref().map_or_else(Vec::new, Counter::missing)
+    }
+
+    /// Takes the next bytes. What is to be passed on of those that were held back, and of these.
+    fn pass<'b>(&mut self, bytes: &'b [u8]) -> (Vec<u8>, &'b [u8]) {
+        let Some(mark) = &mut self.mark else { return (Vec::new(), bytes) };
+        let n = (BOM.len() - mark.len()).min(bytes.len());
+        mark.extend_from_slice(&bytes[..n]);
+        if BOM.starts_with(mark) && mark.len() < BOM.len() {
+            return (Vec::new(), &[]);
+        }
+        let mark = self.mark.take().unwrap_or_default();
+        (if mark == BOM { Vec::new() } else { mark }, &bytes[n..])
+    }
+
+    fn note(&mut self, bytes: &[u8]) {
+        self.has_records |= !bytes.is_empty();
+        if let Some(ending) = &mut self.ending {
+            ending.advance(bytes, u64::MAX);
+        }
+    }
+}
+
+impl Delivery<'_> {
+    /// Takes a compressed range in hand.
+    pub(super) fn begin_decoding(&mut self, codec: Codec) -> Result<(), Halt> {
+        self.unpacked = Some(Unpacked::new(codec, self.format));
+        self.with_decoding(|decoding, _| decoding.begin(codec))
+    }
+
+    /// Bytes of it as they are stored.
+    pub(super) fn decode(&mut self, bytes: &[u8]) -> Result<(), Halt> {
+        self.meter.encoded.fetch_add(bytes.len() as u64, Relaxed);
+        self.with_decoding(|decoding, delivery| {
+            decoding.decode(bytes, delivery.watch, |bytes| delivery.unpack(bytes))
+        })
+    }
+
+    /// All of it was read: delivers what is still to come, and fails if it is not whole. What it has decoded to, if it was
+    /// compressed.
+    pub(super) fn end_decoding(&mut self) -> Result<Option<Unpacked>, Halt> {
+        if self.unpacked.is_none() {
+            return Ok(None);
+        }
+        self.with_decoding(|decoding, delivery| {
+            decoding.finish(delivery.watch, |bytes| delivery.unpack(bytes))
+        })?;
+        let short = self.unpacked.as_mut().and_then(|unpacked| unpacked.mark.take()).unwrap_or_default();
+        self.unpacked_bytes(&short)?;
+        Ok(self.unpacked.take())
+    }
+
+    /// Bytes that it has decoded to.
+    fn unpack(&mut self, bytes: &[u8]) -> Result<(), Halt> {
+        self.meter.decoded.fetch_add(bytes.len() as u64, Relaxed);
+        let Some(unpacked) = &mut self.unpacked else { return Ok(()) };
+        let (held, bytes) = unpacked.pass(bytes);
+        self.unpacked_bytes(&held)?;
+        self.unpacked_bytes(bytes)
+    }
+
+    fn unpacked_bytes(&mut self, bytes: &[u8]) -> Result<(), Halt> {
+        if let Some(unpacked) = &mut self.unpacked {
+            unpacked.note(bytes);
+        }
+        self.plain(bytes)
+    }
+
+    fn with_decoding(
+        &mut self,
+        run: impl FnOnce(&mut Decoding, &mut Self) -> Result<(), Broken>,
+    ) -> Result<(), Halt> {
+        let mut decoding = match self.decoding.take() {
+            Some(decoding) => decoding,
+            None => Decoding::start().map_err(|error| Halt::Failed(crate::DeliveryError::Wait(error)))?,
+        };
+        let result = run(&mut decoding, self);
+        self.decoding = Some(decoding);
+        result.map_err(|broken| match (broken, &self.unpacked) {
+            (Broken::Halted(halt), _) => halt,
+            (Broken::Failed(source), Some(Unpacked { codec, .. })) => {
+                Halt::Input(SourceError::Undecodable { path: self.file_name(), codec: *codec, source })
+            }
+            (Broken::Failed(_) | Broken::Gone, _) => {
+                Halt::Input(SourceError::DecoderGone { path: self.file_name() })
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is passed on of a stream that comes in pieces.
+    fn passed(stream: &[u8], piece: usize) -> Vec<u8> {
+        let mut unpacked = Unpacked::new(Codec::Gzip, &Format::Lines(Terminator::Any));
+        let mut all = Vec::new();
+        for piece in stream.chunks(piece) {
+            let (held, rest) = unpacked.pass(piece);
+            all.extend(held);
+            all.extend_from_slice(rest);
+        }
+        all.extend(unpacked.mark.unwrap_or_default());
+        all
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_left_out_however_the_stream_comes() {
+        for piece in [1, 2, 3, 100] {
+            assert_eq!(passed(b"\xEF\xBB\xBFab", piece), b"ab");
+            assert_eq!(passed(b"\xEF\xBB", piece), b"\xEF\xBB");
+            assert_eq!(passed(b"\xEF\xBBa", piece), b"\xEF\xBBa");
+            assert_eq!(passed(b"\xEF\xBB\xBF\xEF\xBB\xBF", piece), b"\xEF\xBB\xBF");
+            assert_eq!(passed(b"", piece), b"");
+        }
+    }
+}
