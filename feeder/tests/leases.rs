@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::num::NonZeroU64;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -66,7 +66,7 @@ fn leases(files: &[(&Path, u64)]) -> Vec<Lease> {
             identity: Some((meta.dev(), meta.ino())),
         };
         for start in (0..meta.len()).step_by(usize::try_from(split_size).unwrap()) {
-            let end = (start + split_size).min(meta.len());
+            let end = start.saturating_add(split_size).min(meta.len());
             let id = leases.len() as u64;
             leases.push(Lease { id, file: file.clone(), start, end, skip: Skip::None });
         }
@@ -97,15 +97,17 @@ proptest! {
         second in "[ab\r\n|]{0,30}",
         split_size in 1u64..20,
         order in any::<prop::sample::Index>(),
-        (kind, rewritten, by_records) in (0usize..4, any::<bool>(), any::<bool>()),
+        (kind, rewritten, by_records, compressed) in (0usize..4, any::<bool>(), any::<bool>(), any::<bool>()),
         share in 0.0f64..=1.0,
     ) {
         let format = format_of(kind);
         let dir = tempfile::tempdir().unwrap();
-        let paths = [dir.path().join("first"), dir.path().join("second")];
-        fs::write(&paths[0], first).unwrap();
+        let paths = [dir.path().join(if compressed { "first.gz" } else { "first" }), dir.path().join("second")];
+        fs::write(&paths[0], if compressed { gzip(first.as_bytes()) } else { first.into() }).unwrap();
         fs::write(&paths[1], second).unwrap();
-        let mut leases = leases(&[(&paths[0], split_size), (&paths[1], split_size)]);
+        // A compressed file is one split.
+        let first_split = if compressed { u64::MAX } else { split_size };
+        let mut leases = leases(&[(&paths[0], first_split), (&paths[1], split_size)]);
         if !leases.is_empty() {
             let n = leases.len();
             leases.rotate_left(order.index(n));
@@ -144,6 +146,12 @@ proptest! {
         let skipped = resumed[0].2;
         prop_assert_eq!(if by_records { skipped.records } else { skipped.bytes }, inside);
     }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }
 
 fn delimited(delimiter: &[u8]) -> Format {
