@@ -12,10 +12,16 @@ use forebay_fixtures::Hdfs;
 use crate::contest::{Contestant, Feeding, Group};
 
 /// All contestants' ids, by which `--only` selects.
-pub(crate) const IDS: [&str; 19] = [
+pub(crate) const IDS: [&str; 25] = [
     "local/splice",
     "local/feed",
     "local/cat",
+    "gzip/zcat",
+    "gzip/feed",
+    "zstd/zstd",
+    "zstd/feed",
+    "bzip2/bzip2",
+    "bzip2/feed",
     "hdfs/splice",
     "hdfs/feed",
     "hdfs/feed-no-verify",
@@ -58,6 +64,65 @@ pub(crate) fn local(bins: &Path, file: &Path, cold: bool) -> Group {
             contestant("local/splice", "bare splice loop, 1 MiB pipe", Feeding::Starts, splice),
             contestant("local/feed", "forebay feed", Feeding::Starts, feed),
             contestant("local/cat", "cat, a pipe", Feeding::Writes { pipe: None }, cat),
+        ],
+    }
+}
+
+/// A format, and the tool that users have for it.
+pub(crate) struct Compressor {
+    /// Its group, as the beginning of an id.
+    pub(crate) group: &'static str,
+    /// The program, which compresses with `-c`.
+    pub(crate) name: &'static str,
+    /// The suffix of its files.
+    pub(crate) suffix: &'static str,
+    title: &'static str,
+    /// The tool's id, its name in the table, and the command that reads.
+    reader: (&'static str, &'static str, &'static [&'static str]),
+    feed: &'static str,
+}
+
+/// The formats whose readers are compared.
+pub(crate) const COMPRESSORS: [Compressor; 3] = [
+    Compressor {
+        group: "gzip/",
+        name: "gzip",
+        suffix: "gz",
+        title: "Lines of a gzip file",
+        reader: ("gzip/zcat", "zcat, a pipe", &["zcat"]),
+        feed: "gzip/feed",
+    },
+    Compressor {
+        group: "zstd/",
+        name: "zstd",
+        suffix: "zst",
+        title: "Lines of a zstd file",
+        reader: ("zstd/zstd", "zstd -dc, a pipe", &["zstd", "-q", "-dc"]),
+        feed: "zstd/feed",
+    },
+    Compressor {
+        group: "bzip2/",
+        name: "bzip2",
+        suffix: "bz2",
+        title: "Lines of a bzip2 file",
+        reader: ("bzip2/bzip2", "bzip2 -dc, a pipe", &["bzip2", "-dc"]),
+        feed: "bzip2/feed",
+    },
+];
+
+/// Contestants over a compressed local file.
+pub(crate) fn compressed(bins: &Path, file: &Path, tool: &Compressor, cold: bool) -> Group {
+    let (id, name, words) = tool.reader;
+    let mut reader = Command::new(words[0]);
+    reader.args(&words[1..]).arg(file);
+    let mut feed = Command::new(bins.join("forebay"));
+    feed.args(FEED).arg(file).arg("--");
+    Group {
+        title: tool.title,
+        cold,
+        contestants: vec![
+            contestant(id, name, Feeding::Writes { pipe: None }, reader),
+            contestant(tool.feed, "forebay feed", Feeding::Starts, feed),
         ],
     }
 }

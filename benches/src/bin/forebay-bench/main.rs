@@ -23,7 +23,7 @@ use forebay_fixtures::{Hdfs, HdfsOptions};
 use serde_json::json;
 
 use crate::contest::Group;
-use crate::field::{IDS, selected};
+use crate::field::{Compressor, IDS, selected};
 use crate::machine::Machine;
 
 /// Compares `forebay feed` with the machine's limit and with peers.
@@ -39,7 +39,8 @@ struct Args {
     /// Size of the input, in MiB
     #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u64).range(1..))]
     size_mib: u64,
-    /// A group (local, hdfs, slow) or a contestant's id (hdfs/feed), again for more; a wrong one lists all
+    /// A group (local, gzip, zstd, bzip2, hdfs, slow) or a contestant's id (hdfs/feed), again for more; a wrong one
+    /// lists all
     #[arg(long, value_name = "ID")]
     only: Vec<String>,
     /// Afterwards once more with an empty page cache in every run; needs root
@@ -74,9 +75,11 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let names_none = |word: &&String| !IDS.iter().any(|id| selected(std::slice::from_ref(*word), id));
     if let Some(wrong) = args.only.iter().find(names_none) {
-        return Err(
-            format!("nobody is called {wrong}; there are local, hdfs, slow, {}", IDS.join(", ")).into()
-        );
+        return Err(format!(
+            "nobody is called {wrong}; there are local, gzip, zstd, bzip2, hdfs, slow, {}",
+            IDS.join(", ")
+        )
+        .into());
     }
     if args.cold {
         contest::empty_page_cache()?;
@@ -94,7 +97,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let wants = |group: &str| IDS.iter().any(|id| id.starts_with(group) && selected(&args.only, id));
     let temperatures = if args.cold { &[false, true][..] } else { &[false] };
     let mut figures = Vec::new();
-    let mut contest = |mut group: Group| -> Result<(), Box<dyn Error>> {
+    let mut contest = |mut group: Group, size: u64| -> Result<(), Box<dyn Error>> {
         if let Some(unlisted) = group.contestants.iter().find(|contestant| !IDS.contains(&contestant.id)) {
             return Err(format!("{} is missing in the list of ids", unlisted.id).into());
         }
@@ -107,7 +110,18 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     if wants("local/") {
         warm(&file)?;
         for cold in temperatures {
-            contest(field::local(&bins, &file, *cold))?;
+            contest(field::local(&bins, &file, *cold), size)?;
+        }
+    }
+    for tool in &field::COMPRESSORS {
+        if wants(tool.group) {
+            // The slowest of them reads some 30 MB/s.
+            let size = (size / 8).max(1);
+            let file = compressed(&file, size, tool)?;
+            warm(&file)?;
+            for cold in temperatures {
+                contest(field::compressed(&bins, &file, tool, *cold), size)?;
+            }
         }
     }
     if wants("hdfs/") {
@@ -123,7 +137,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         }
         for cold in temperatures {
             let places = (&*file, network_only.path(), cache.path());
-            contest(field::on_hdfs(&bins, &hdfs, places, *cold)?)?;
+            contest(field::on_hdfs(&bins, &hdfs, places, *cold)?, size)?;
         }
     }
     if wants("slow/") {
@@ -134,7 +148,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         hdfs.write_from(field::PATH, File::open(&file)?, None)?;
         let network_only = tempfile::tempdir()?;
         field::without_short_circuit(&hdfs, network_only.path())?;
-        contest(field::with_a_slow_datanode(&bins, &hdfs, network_only.path(), size)?)?;
+        contest(field::with_a_slow_datanode(&bins, &hdfs, network_only.path(), size)?, size)?;
     }
     print!("{NOTES}");
     if let Some(path) = &args.json {
@@ -143,6 +157,27 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
             .map_err(|e| format!("cannot write {}: {e}", path.display()))?;
     }
     Ok(())
+}
+
+/// The beginning of the text as a tool compresses it, made when it is first needed.
+fn compressed(text: &Path, size: u64, tool: &Compressor) -> Result<PathBuf, Box<dyn Error>> {
+    let path = text.with_extension(format!("{size}.{}", tool.suffix));
+    if !path.exists() {
+        eprintln!("making {} ...", path.display());
+        // Its last line is ended, so that what arrives is as long for everybody.
+        let script = r#"head -c "$1" "$2"; echo"#;
+        let mut head = Command::new("sh");
+        head.args(["-c", script, "sh", &(size - 1).to_string()]).arg(text).stdout(Stdio::piped());
+        let head = head.spawn()?;
+        let input = head.stdout.ok_or("head without an output")?;
+        let made = path.with_extension("made");
+        let status = Command::new(tool.name).arg("-c").stdin(input).stdout(File::create(&made)?).status()?;
+        if !status.success() {
+            return Err(format!("{}: {status}", tool.name).into());
+        }
+        std::fs::rename(made, &path)?;
+    }
+    Ok(path)
 }
 
 /// The folder of binaries, after building those that are measured: a stale one must not be.
