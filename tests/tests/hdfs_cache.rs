@@ -239,23 +239,20 @@ fn a_folder_that_is_read_only_is_read_and_told_once() {
     let more = numbered(20 * MIB);
     room.hdfs.write("/unknown", more.clone(), None).unwrap();
     let read_only = "mount --bind \"$1\" \"$1\"; mount -o remount,ro,bind \"$1\"";
-    match room.feed_where(read_only, "hdfs:///known") {
-        Some(output) => {
-            assert!(output.status.success() && output.stdout == bytes, "{}", said(&output));
-            assert!(said(&output).contains("block cache: 24.0 MiB from it, 0 B stored"), "{}", said(&output));
-            let output = room.feed_where(read_only, "hdfs:///unknown").unwrap();
-            fed_with_note(&output, &more, &["nothing more is kept in the block cache", "Read-only"]);
+    if let Some(output) = room.feed_where(read_only, "hdfs:///known") {
+        assert!(output.status.success() && output.stdout == bytes, "{}", said(&output));
+        assert!(said(&output).contains("block cache: 24.0 MiB from it, 0 B stored"), "{}", said(&output));
+        let output = room.feed_where(read_only, "hdfs:///unknown").unwrap();
+        fed_with_note(&output, &more, &["nothing more is kept in the block cache", "Read-only"]);
+    } else {
+        // Without such rights, permissions do.
+        for folder in ["forebay-cache-1/tmp", "forebay-cache-1/blocks"] {
+            let path = room.cache.path().join(folder);
+            fs::set_permissions(path, Permissions::from_mode(0o500)).unwrap();
         }
-        None => {
-            // Without such rights, permissions do.
-            for folder in ["forebay-cache-1/tmp", "forebay-cache-1/blocks"] {
-                let path = room.cache.path().join(folder);
-                fs::set_permissions(path, Permissions::from_mode(0o500)).unwrap();
-            }
-            let report = room.feed(&["hdfs:///known"]).finish_with(&bytes);
-            assert_eq!(report["cache"]["hit_bytes"], bytes.len(), "{report}");
-            room.feed(&["hdfs:///unknown"]).finish_with(&more);
-        }
+        let report = room.feed(&["hdfs:///known"]).finish_with(&bytes);
+        assert_eq!(report["cache"]["hit_bytes"], bytes.len(), "{report}");
+        room.feed(&["hdfs:///unknown"]).finish_with(&more);
     }
 }
 
