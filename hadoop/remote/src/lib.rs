@@ -4,8 +4,8 @@
 //! [`DataNodes::open`] asks a DataNode for a part of a block, on a connection that was used before where there is one, and gives
 //! a [`Stream`]. Its bytes come into [memory](Stream::read), or go from the socket into a [pipe](Stream::hold) and from there
 //! on without having been copied in user space; where they are not to be compared ([`DataNodes::open_unchecked`]), whoever wants
-//! them may take them out of the socket [himself](Stream::bare). Read-ahead is the kernel's: a stream that is open and not yet read fills its
-//! socket's buffer, whose size the kernel adapts to the bandwidth and delay that it measures, and no more.
+//! them may take them out of the socket [directly](Stream::bare). Read-ahead is the kernel's: a stream that is open and not yet
+//! read fills its socket's buffer, whose size the kernel adapts to the bandwidth and delay that it measures, and no more.
 //!
 //! Opening blocks, for as long as its deadline allows; a stream never does. Whatever a server says is an error at worst, which
 //! names block, host and offset ([`ReadError`]); to go on with another replica is the caller's business.
