@@ -48,7 +48,7 @@ pub(crate) enum Item {
     Local(LocalPiece),
     /// Part of an HDFS block that a DataNode is sending. If that breaks off, [`Source::lost`] sees to the rest, which comes as
     /// another such part or as `Bytes`.
-    Remote(RemotePiece, Box<Stream>),
+    Remote(Box<RemotePiece>, Box<Stream>),
     End,
 }
 
@@ -144,7 +144,7 @@ impl<'p> Source<'p> {
     }
 
     /// Goes on with the rest of a remote piece, from `at` in its block: the DataNode that was sending it has failed.
-    pub(crate) fn lost(&mut self, piece: RemotePiece, at: u64, error: &ReadError) {
+    pub(crate) fn lost(&mut self, piece: Box<RemotePiece>, at: u64, error: &ReadError) {
         if let Open::Hdfs(ahead) = &mut self.open {
             ahead.lost(piece, at, error);
         }

@@ -38,7 +38,7 @@ fn lines(seed: u64, at_least: usize) -> Vec<u8> {
         LineFile {
             at_least,
             long_line: 3500,
-            byte_order_mark: seed % 2 == 0,
+            byte_order_mark: seed.is_multiple_of(2),
             no_last_terminator: seed % 4 < 2,
         },
     )

@@ -74,7 +74,7 @@ pub(crate) struct Ahead {
     foreseen: VecDeque<Message>,
     chunk: Option<Chunk>,
     /// A piece whose stream is being opened, and whose turn it is.
-    remote: Option<RemotePiece>,
+    remote: Option<Box<RemotePiece>>,
     wake: Arc<OwnedFd>,
     planner: JoinHandle<()>,
     meter: Arc<Meter>,
@@ -94,7 +94,7 @@ enum Message {
     Begin(RecordRange),
     Chunk(Chunk),
     Local(LocalPiece),
-    Remote(RemotePiece),
+    Remote(Box<RemotePiece>),
     End,
     Failed(SourceError),
 }
@@ -294,8 +294,8 @@ impl Ahead {
 
     /// Has the rest of a piece, from `at` in its block, come from another DataNode, or from the same if it has only closed the
     /// connection: a worker that pauses for long makes it do so.
-    pub(crate) fn lost(&mut self, piece: RemotePiece, at: u64, error: &ReadError) {
-        let RemotePiece { located, bytes, file, remotes, mut tried, mut closed, permit, .. } = piece;
+    pub(crate) fn lost(&mut self, piece: Box<RemotePiece>, at: u64, error: &ReadError) {
+        let RemotePiece { located, bytes, file, remotes, mut tried, mut closed, permit, .. } = *piece;
         let path = file.name();
         if at >= bytes.end {
             // All of it has come, and only the word that it is all has not.
@@ -326,8 +326,8 @@ impl Ahead {
     }
 
     /// Has a piece come from another DataNode than the one whose stream was opened ahead.
-    fn reopen(&mut self, piece: RemotePiece) {
-        let RemotePiece { located, bytes, file, remotes, tried, permit, .. } = piece;
+    fn reopen(&mut self, piece: Box<RemotePiece>) {
+        let RemotePiece { located, bytes, file, remotes, tried, permit, .. } = *piece;
         self.remote = Some(RemotePiece::start(&file, &remotes, (located, bytes), tried, &self.wake, permit));
     }
 

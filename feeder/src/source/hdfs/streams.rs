@@ -240,14 +240,16 @@ impl RemotePiece {
         tried: Vec<String>,
         wake: &Arc<OwnedFd>,
         permit: Option<OwnedSemaphorePermit>,
-    ) -> Self {
+    ) -> Box<Self> {
         let (answer, opening) = waking(1, wake);
         let (file, remotes) = (Arc::clone(file), Arc::clone(remotes));
         let part = (located.clone(), bytes.clone());
         let task = open(Arc::clone(&file), Arc::clone(&remotes), part, tried.clone(), answer);
         file.cluster().handle().spawn(task);
         let (since, second) = (None, Second::No);
-        Self { located, bytes, file, remotes, opening, since, second, tried, closed: false, permit }
+        let piece =
+            Self { located, bytes, file, remotes, opening, since, second, tried, closed: false, permit };
+        Box::new(piece)
     }
 
     /// Looks at what has come of opening its stream, when its turn has come. One that is late is opened elsewhere, too.
