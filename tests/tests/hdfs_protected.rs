@@ -1,5 +1,4 @@
 //! Clusters that protect data on its way are read through `hdfs-native`, which knows how; replicas of this host do not travel.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod cluster;
 

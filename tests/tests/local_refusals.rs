@@ -138,7 +138,7 @@ fn compressed_files_are_refused_as_other_records_than_lines_and_passed_as_bytes(
         ["part.gz", "part.BZ2", "part.zst", "part.snappy", "part.lz4", "part.deflate", "part.xz", "part.LZO"]
     {
         room.file(name, "\x1f12345\r");
-        if name.ends_with(".xz") || name.ends_with(".LZO") {
+        if ["part.xz", "part.LZO"].contains(&name) {
             refused(&room, 1, &[name], &[name, "--format bytes", "decompress it first"]);
         }
         refused(&room, 1, &[name, "--format", "fixed:7"], &[name, "--format bytes"]);
