@@ -204,12 +204,19 @@ impl Attempt {
         dispatcher.manner.page = Some(browsers.show(state.clone()));
         dispatcher.manner.keep(&state, state.write(&dispatcher.folder)?);
         tokio::select! {
-            // Containers are on their way while clients are told where to ask.
-            outcome = async { tokio::try_join!(dispatcher.run(), history.set_am(&am)) } => {
-                outcome.map(|((verdict, state, _), ())| (verdict, state))
-            }
+            biased;
+            outcome = dispatcher.run() => outcome.map(|(verdict, state, _)| (verdict, state)),
             error = superseded => Err(error),
+            error = not_said(&history, &am) => Err(error),
         }
+    }
+}
+
+/// Says where the application master is, while containers are on their way. Ends only if that cannot be said: nobody would find it.
+async fn not_said(history: &History, am: &AmAddress) -> AmError {
+    match history.set_am(am).await {
+        Ok(()) => std::future::pending().await,
+        Err(error) => error,
     }
 }
 
