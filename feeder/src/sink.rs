@@ -379,6 +379,7 @@ impl Sink {
                 Err(Errno::AGAIN) => match is_ready(&socket, PollFlags::IN) {
                     Ok(true) => self.wait(watch)?,
                     Ok(false) => return Ok(Received::Nothing),
+                    Err(Errno::INTR) => {}
                     Err(error) => return Ok(Received::Broken(error.into())),
                 },
                 Err(Errno::INTR) => {}

@@ -73,7 +73,7 @@ fn what_a_datanode_is_late_with_is_asked_for_at_another_one() {
     // One block, and so one stream.
     let bytes = numbered(128 * MIB);
     slow.hdfs.write("/in", bytes.clone(), None).unwrap();
-    for flags in [&[][..], &["--report-checksums"]] {
+    for flags in [&[][..], &["--report-checksums"], &["--no-verify"]] {
         let before = slow.passed(2);
         let mut feed = slow.feed(&[&["hdfs:///in"], flags].concat());
         feed.read(8 * MIB);
@@ -86,13 +86,34 @@ fn what_a_datanode_is_late_with_is_asked_for_at_another_one() {
         assert!(got.starts_with(&bytes), "other bytes than stored");
         all_direct(&report, bytes.len());
         let reads = &report["remote_reads"];
-        assert_eq!(reads["hedged"], json!({ "tried": 1, "won": 1 }), "{report}");
+        // A machine that stands still makes more of them.
+        let hedged = |what: &str| reads["hedged"][what].as_u64().unwrap();
+        assert!(hedged("won") >= 1 && hedged("tried") >= hedged("won"), "{report}");
         let address = slow.hdfs.datanode_address(sends);
-        assert_eq!(reads["slow"], json!({ &address: 1 }), "{report}");
+        assert!(reads["slow"][&address].as_u64().is_some_and(|times| times >= 1), "{report}");
         let text = said(&output);
         assert!(text.contains(&format!("remote reads from {address} are slow")), "{text}");
-        assert!(text.contains("1 late read asked for at another replica"), "{text}");
+        assert!(text.contains("asked for at another replica"), "{text}");
     }
+}
+
+/// A few bytes come every now and then: often enough for nothing to be late, and still far too slow.
+#[test]
+fn a_datanode_whose_bytes_come_in_drops_is_left() {
+    let slow = Slow::behind_relays(2, 24 * MIB);
+    let bytes = numbered(24 * MIB);
+    slow.hdfs.write("/in", bytes.clone(), None).unwrap();
+    let before = slow.passed(2);
+    let mut feed = slow.feed(&["hdfs:///in"]);
+    feed.read(MIB);
+    let after = slow.passed(2);
+    let sends = usize::from(after[1] - before[1] > after[0] - before[0]);
+    // The relay's pieces of 5,000 bytes, one in 170 ms.
+    slow.hdfs.relay(sends).limit(Some(30_000));
+    let (got, output, report) = feed.finish();
+    assert!(output.status.success() && got == bytes, "{}", said(&output));
+    all_direct(&report, bytes.len());
+    assert!(report["remote_reads"]["slow"][slow.hdfs.datanode_address(sends)].is_u64(), "{report}");
 }
 
 /// The first DataNode does not even answer.

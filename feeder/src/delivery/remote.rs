@@ -198,10 +198,8 @@ impl Delivery<'_> {
             return Err(stream.silent(pace.silent).into());
         }
         // Nothing that is shorter than a look is late.
-        if pace.silent >= LOOK && matches!(second, Second::No) {
-            if pace.silent < piece.late_after() {
-                return Ok(false);
-            }
+        let may_be_late = pace.silent >= LOOK && matches!(second, Second::No);
+        if may_be_late && pace.silent >= piece.late_after() {
             if stream.at() >= piece.end() {
                 // Only the word that it is all is missing.
                 return Ok(true);

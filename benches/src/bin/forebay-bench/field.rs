@@ -12,7 +12,7 @@ use forebay_fixtures::Hdfs;
 use crate::contest::{Contestant, Feeding, Group};
 
 /// All contestants' ids, by which `--only` selects.
-pub(crate) const IDS: [&str; 25] = [
+pub(crate) const IDS: [&str; 26] = [
     "local/splice",
     "local/feed",
     "local/cat",
@@ -28,6 +28,7 @@ pub(crate) const IDS: [&str; 25] = [
     "hdfs/cat-blocks",
     "hdfs/socket",
     "hdfs/feed-network",
+    "hdfs/feed-network-no-verify",
     "hdfs/feed-cache",
     "hdfs/feed-local",
     "hdfs/hdfs-native",
@@ -187,6 +188,12 @@ pub(crate) fn on_hdfs(
                 "forebay feed, short-circuit off",
                 Feeding::Starts,
                 feed(&[], network_only),
+            ),
+            contestant(
+                "hdfs/feed-network-no-verify",
+                "forebay feed --no-verify, short-circuit off",
+                Feeding::Starts,
+                feed(&["--no-verify"], network_only),
             ),
             contestant(
                 "hdfs/feed-cache",

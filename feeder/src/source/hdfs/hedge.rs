@@ -1,4 +1,4 @@
-//! A second read of what is late, from another replica: the first that has the byte goes on, the other one is dropped.
+//! A second read of what is late, from another replica: the first that sends something goes on, the other one is dropped.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -43,7 +43,7 @@ enum State {
 /// How a second read stands.
 pub(crate) enum Race {
     Pending,
-    /// It has what the first one has not.
+    /// Something has come, at least the head of a packet, and still nothing of the first one.
     Won(Won),
     /// It has failed.
     Lost,
@@ -151,8 +151,7 @@ impl RemotePiece {
     pub(crate) fn overtaken(&mut self, won: Won) -> Box<Stream> {
         tracing::info!(late = won.late, by = won.stream.host(), "another DataNode was there first");
         self.remotes.overtaken(&won.late);
-        self.tried.extend(won.tried.into_iter().filter(|host| *host != won.late));
-        self.tried.dedup();
+        self.tried = won.tried;
         won.stream
     }
 }
