@@ -30,7 +30,7 @@ const KEEPING: Duration = Duration::from_secs(30);
 /// The same when the attempt is over, and nothing tells the AM meanwhile that the agent lives.
 const KEEPING_LATE: Duration = Duration::from_secs(10);
 
-/// How long an attempt waits for the last blocks to be written into the cache.
+/// How long an attempt that has ended well waits for the last blocks to be written into the cache.
 const CACHE_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Attempt {
@@ -44,12 +44,13 @@ pub(crate) struct Attempt {
     queue: Option<Arc<LeaseQueue>>,
     /// In a container: the logs on their way to the job's history, once nobody writes them any more.
     kept: Option<Kept>,
+    cache: Option<Arc<Cache>>,
 }
 
 impl Attempt {
     pub(crate) fn new(bootstrap: Bootstrap, folder: AttemptFolder, over: Over) -> Self {
         let standing = Standing::default();
-        Self { bootstrap, folder, over, standing, has_run: false, queue: None, kept: None }
+        Self { bootstrap, folder, over, standing, has_run: false, queue: None, kept: None, cache: None }
     }
 
     /// Gives the status to exit with.
@@ -139,6 +140,7 @@ impl Attempt {
             None => return Err(Failure::new("the application master gives an empty answer").into()),
         }
         let manifests = outputs.stage(stdout, self.folder.work())?;
+        self.cache_is_over();
         self.keep(KEEPING);
         let request = v1::StagedRequest { attempt: Some(am.attempt), manifests };
         let reply = am.ask_and_wait(move |mut client| {
@@ -161,12 +163,12 @@ impl Attempt {
         let mut env = environment::variables(&self.bootstrap, job, reply, folder);
         env.extend(environment::list(job, &reply.files, folder.work()).map_err(local)?);
         let place = job.cache_dir.as_deref().zip(job.cache_size);
-        let cache = place.map(|(place, size)| Arc::new(Cache::new(Path::new(place), size)));
+        self.cache = place.map(|(place, size)| Arc::new(Cache::new(Path::new(place), size)));
         if job.input_mode == InputMode::Stream {
             if job.on_restart == OnRestart::ReplayAll {
                 self.standing.packs();
             }
-            let hdfs = Hdfs::new(job.hdfs_timeout).with_cache(cache.clone());
+            let hdfs = Hdfs::new(job.hdfs_timeout).with_cache(self.cache.clone());
             self.queue = Some(Arc::new(LeaseQueue::new(hdfs).map_err(local)?));
         } else {
             self.standing.stream.handed_over(reply.files.iter().map(|file| file.unit));
@@ -185,13 +187,15 @@ impl Attempt {
             lease_ahead: Duration::from_millis(reply.lease_ahead_ms.into()),
             world_size: reply.world_size,
         });
-        if let Some(cache) = &cache {
-            cache.finish(CACHE_PATIENCE);
-            tracing::info!(figures = ?cache.figures(), "the block cache");
-            cache.note().into_iter().for_each(|note| self.standing.told.note(note));
-        }
-        let status = status?;
-        Ok((status, afterwards))
+        Ok((status?, afterwards))
+    }
+
+    /// The attempt has ended well, and has some time for what is on its way into the cache.
+    fn cache_is_over(&self) {
+        let Some(cache) = &self.cache else { return };
+        cache.finish(CACHE_PATIENCE, || false);
+        tracing::info!(figures = ?cache.figures(), "the block cache");
+        cache.note().into_iter().for_each(|note| self.standing.told.note(note));
     }
 
     /// Nobody writes to the worker's logs any more.

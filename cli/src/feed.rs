@@ -24,8 +24,8 @@ use crate::report_file::ReportFile;
 use crate::signals;
 use crate::talk::{Failure, Talk};
 
-/// How long a feed that is done waits for the last blocks to be written into the cache.
-const CACHE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a feed that has delivered all waits for the last blocks to be written into the cache.
+const CACHE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs the command; everything that goes wrong has been told when it returns.
 pub(crate) fn run(args: &FeedArgs) -> Exit {
@@ -247,7 +247,9 @@ impl<'a> Run<'a> {
         (report.local_bytes, report.local_bytes_verified) = self.meter.local_bytes();
         (report.remote_bytes, report.remote_reads) = (self.meter.remote_bytes(), self.meter.remote_reads());
         if let Some(cache) = &self.cache {
-            cache.finish(CACHE_PATIENCE);
+            if matches!(report.outcome, Outcome::Complete) {
+                cache.finish(CACHE_PATIENCE, || self.stop.cause().is_some());
+            }
             report.cache = Some(cache.figures());
             report.notes.extend(cache.note());
         }

@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::OnceCell;
 
 use crate::listing::{FileFacts, Kind, Namespace};
-use crate::source::hdfs::{Local, Remote, Remotes};
+use crate::source::hdfs::{ClusterCache, Local, Remote, Remotes};
 use crate::{HdfsError, PlanError};
 
 /// How long an operation is tried before the feed gives up.
@@ -73,7 +73,7 @@ impl Hdfs {
         let unprotected = Remotes::from_conf(&conf, self.timeout).map(Arc::new);
         let authority = remote.authority().to_owned();
         let remotes = OnceCell::new();
-        let cache = self.cache.clone();
+        let cache = self.cache.clone().map(|cache| ClusterCache::new(cache, &authority));
         let cluster = Arc::new(Cluster { remote, handle, namenode, local, unprotected, remotes, cache });
         self.clusters.insert(authority, Arc::clone(&cluster));
         Ok(cluster)
@@ -115,7 +115,7 @@ pub(crate) struct Cluster {
     unprotected: Option<Arc<Remotes>>,
     /// The same, when the NameNode knows of none either.
     remotes: OnceCell<Option<Arc<Remotes>>>,
-    cache: Option<Arc<Cache>>,
+    cache: Option<ClusterCache>,
 }
 
 impl Cluster {
@@ -168,7 +168,7 @@ impl Cluster {
     }
 
     /// What this host keeps of blocks that came over the network.
-    pub(crate) fn cache(&self) -> Option<&Arc<Cache>> {
+    pub(crate) fn cache(&self) -> Option<&ClusterCache> {
         self.cache.as_ref()
     }
 

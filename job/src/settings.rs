@@ -192,7 +192,7 @@ pub static SETTINGS: &[Setting] = &[
         value_name: "BOOL",
         default: None,
         heading: INPUT,
-        help: "Do not compare blocks of HDFS with their checksums",
+        help: "Do not compare blocks of HDFS with their checksums, but for those in --cache-dir, which is not filled then",
         read: |job, texts| one(&mut job.verify, texts, switch).map(|()| job.verify = !job.verify),
         write: |job| unless(&true, &job.verify, |verify| (!verify).to_string()),
     },

@@ -246,13 +246,19 @@ fn a_folder_that_is_read_only_is_read_and_told_once() {
         fed_with_note(&output, &more, &["nothing more is kept in the block cache", "Read-only"]);
     } else {
         // Without such rights, permissions do.
-        for folder in ["forebay-cache-1/tmp", "forebay-cache-1/blocks"] {
-            let path = room.cache.path().join(folder);
-            fs::set_permissions(path, Permissions::from_mode(0o500)).unwrap();
-        }
+        let set = |mode: u32| {
+            for folder in ["forebay-cache-1/tmp", "forebay-cache-1/blocks"] {
+                let path = room.cache.path().join(folder);
+                fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+            }
+        };
+        set(0o500);
         let report = room.feed(&["hdfs:///known"]).finish_with(&bytes);
         assert_eq!(report["cache"]["hit_bytes"], bytes.len(), "{report}");
-        room.feed(&["hdfs:///unknown"]).finish_with(&more);
+        let report = room.feed(&["hdfs:///unknown"]).finish_with(&more);
+        // Or nobody could remove it.
+        set(0o700);
+        assert!(report["notes"].to_string().contains("nothing more is kept in the block cache"), "{report}");
     }
 }
 

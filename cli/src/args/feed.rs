@@ -75,7 +75,7 @@ pub(crate) struct FeedArgs {
     #[arg(long)]
     pub(crate) report_checksums: bool,
 
-    /// Do not compare blocks of HDFS with their checksums
+    /// Do not compare blocks of HDFS with their checksums, but for those in --cache-dir, which is not filled then
     #[arg(long)]
     pub(crate) no_verify: bool,
 

@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::CacheError;
 use crate::figures::CacheFigures;
@@ -14,6 +15,9 @@ use crate::folder::Folder;
 use crate::key::{self, BlockKey, Extent, Part};
 use crate::pool::Pool;
 use crate::writer::{Job, Writer};
+
+/// Between two looks at whether whoever waits has given up.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// A cache. Whatever happens to it, it gives nothing at worst. May be used from several threads.
 #[derive(Debug)]
@@ -95,7 +99,7 @@ impl Cache {
 
     /// Opens an entry; `None` if it has gone in the meantime. Blocks the thread.
     pub fn entry(&self, key: &BlockKey, extent: Extent) -> Option<Entry> {
-        let shared = self.shared.as_ref()?;
+        let shared = self.shared.as_ref().filter(|shared| shared.looking.load(Relaxed))?;
         let file = shared.looked(shared.folder.entry(key, extent))??;
         Some(Entry { file, key: key.clone(), extent })
     }
@@ -116,13 +120,16 @@ impl Cache {
         }
     }
 
-    /// An entry does not match its checksums, or is none: it is dropped, and counted. Does not wait.
-    pub fn is_bad(&self, key: &BlockKey, extent: Extent) {
+    /// An entry does not match its checksums, or is none: it is counted, and dropped if it has not been replaced meanwhile.
+    /// Does not wait.
+    pub fn is_bad(&self, entry: &Entry) {
         let Some(shared) = &self.shared else { return };
+        let Entry { file, key, extent } = entry;
         shared.bad.fetch_add(1, Relaxed);
         tracing::warn!(?key, ?extent, folder = %shared.folder.path().display(), "dropping a bad cache entry");
+        let Ok(of) = file.metadata() else { return };
         if let Some(writer) = self.writer() {
-            writer.send(Job::Remove { key: key.clone(), extent });
+            writer.send(Job::Remove { key: key.clone(), extent: *extent, of: (of.dev(), of.ino()) });
         }
     }
 
@@ -134,12 +141,16 @@ impl Cache {
         }
     }
 
-    /// Waits until all that was handed over is written, for at most `patience`: whether it is.
-    pub fn finish(&self, patience: Duration) -> bool {
+    /// Waits until all that was handed over is written, for at most `patience`, and not where the folder does not answer or once
+    /// `is_given_up` says so: whether it is.
+    pub fn finish(&self, patience: Duration, mut is_given_up: impl FnMut() -> bool) -> bool {
         let Some(shared) = &self.shared else { return true };
-        let to_do = shared.to_do.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = shared.all_done.wait_timeout_while(to_do, patience, |to_do| *to_do > 0);
-        let (to_do, _) = wait.unwrap_or_else(PoisonError::into_inner);
+        let deadline = Instant::now() + patience;
+        let mut to_do = shared.to_do.lock().unwrap_or_else(PoisonError::into_inner);
+        while *to_do > 0 && shared.looking.load(Relaxed) && Instant::now() < deadline && !is_given_up() {
+            let wait = shared.all_done.wait_timeout(to_do, GLANCE);
+            (to_do, _) = wait.unwrap_or_else(PoisonError::into_inner);
+        }
         if *to_do > 0 {
             shared.fail(&format!("it takes long to write, {} left out", count(*to_do)));
         }

@@ -1,8 +1,8 @@
 //! The folder: what lies where in it, and who may change what when.
 //!
 //! In `forebay-cache-1` of the folder that the user names, `blocks/POOL/BLOCK/FROM-TO` are entries, `tmp/` has those that are
-//! being written, `lock` is locked by whoever changes anything and holds how many bytes all of them take. That number is raised before a file is there and lowered after it has
-//! gone, so a process that dies in between leaves it too high and never too low; looking through the folder sets it right.
+//! being written, `lock` is locked by whoever changes anything and holds how many bytes all of them take. That number is raised
+//! before anything is written to a file and lowered after the file has gone, so a process that dies in between leaves it too high and never too low; looking through the folder sets it right.
 //! Files are opened relative to the folder's descriptor, so it stays the one that was checked.
 
 use std::fs::File;
@@ -175,11 +175,14 @@ impl Folder {
         }
     }
 
-    /// Removes an entry. Who has it open reads on.
-    pub(crate) fn remove(&self, key: &BlockKey, extent: Extent) -> io::Result<()> {
+    /// Removes an entry if it still is this file, by device and number. Who has it open reads on.
+    pub(crate) fn remove(&self, key: &BlockKey, extent: Extent, of: (u64, u64)) -> io::Result<()> {
         let mut locked = self.lock()?;
         let path = entry_path(key, extent);
         let Ok(stat) = statat(&self.root, &path, AtFlags::SYMLINK_NOFOLLOW) else { return Ok(()) };
+        if (stat.st_dev, stat.st_ino) != of {
+            return Ok(());
+        }
         unlinkat(&self.root, &path, AtFlags::empty())?;
         locked.lower(lru::cost(stat.st_size.try_into().unwrap_or(0)));
         Ok(())
@@ -310,7 +313,10 @@ impl Folder {
 impl Locked {
     fn set(&mut self, used: u64) -> io::Result<()> {
         self.used = Some(used);
-        self.file.write_all_at(format!("{used:0DIGITS$}\n").as_bytes(), 0)
+        let text = format!("{used:0DIGITS$}\n");
+        self.file.write_all_at(text.as_bytes(), 0)?;
+        // Whatever was behind it made no sense.
+        self.file.set_len(text.len() as u64)
     }
 
     fn lower(&mut self, by: u64) {

@@ -17,10 +17,12 @@ pub(crate) enum Job {
         pieces: Vec<Vec<u8>>,
         tail: Vec<u8>,
     },
-    /// It is no good.
+    /// It is no good, unless it is another file by now.
     Remove {
         key: BlockKey,
         extent: Extent,
+        /// The device and the number of the file.
+        of: (u64, u64),
     },
 }
 
@@ -72,8 +74,8 @@ fn carry_out(shared: &Shared, job: Job) {
             }
             shared.pool.give_back(pieces);
         }
-        Job::Remove { key, extent } => {
-            shared.worked(shared.folder.remove(&key, extent));
+        Job::Remove { key, extent, of } => {
+            shared.worked(shared.folder.remove(&key, extent, of));
         }
     }
 }

@@ -84,7 +84,7 @@ fn what_goes_by_is_found_again_by_others_and_afterwards() {
     let cache = Cache::new(folder.path(), LIMIT);
     let other = Cache::new(folder.path(), LIMIT);
     show(&cache, &bytes, 0, bytes.len(), 64 << 10);
-    assert!(cache.finish(PATIENCE));
+    assert!(cache.finish(PATIENCE, || false));
     for cache in [&cache, &other, &Cache::new(folder.path(), LIMIT)] {
         assert_eq!(check(cache, &bytes), bytes.len() as u64);
         assert_eq!(cache.note(), None);
@@ -116,14 +116,15 @@ proptest! {
             let [from, to] = [from, to].map(|chunk| (start + chunk * CHUNK).min(bytes.len()));
             show(&cache, &bytes, from, to, piece * CHUNK);
         }
-        prop_assert!(cache.finish(PATIENCE));
+        prop_assert!(cache.finish(PATIENCE, || false));
         let count = went_by[..100].iter().filter(|seen| **seen).count() * CHUNK;
         let all = count + if went_by[100] { tail } else { 0 };
         prop_assert_eq!(check(&cache, &bytes), all as u64);
         let parts = cache.parts(&key(bytes.len()), 0..bytes.len() as u64);
         if let Some(Part::Kept(extent, _)) = parts.get(drop) {
-            cache.is_bad(&key(bytes.len()), *extent);
-            prop_assert!(cache.finish(PATIENCE));
+            let entry = cache.entry(&key(bytes.len()), *extent).unwrap();
+            cache.is_bad(&entry);
+            prop_assert!(cache.finish(PATIENCE, || false));
             prop_assert!(cache.entry(&key(bytes.len()), *extent).is_none());
             prop_assert_eq!(cache.figures().bad_entries, 1);
             check(&cache, &bytes);
@@ -139,7 +140,7 @@ fn a_chunk_in_part_and_odd_chunks_are_not_kept() {
     let mut filler = cache.filler(key(bytes.len()), HEADER.to_vec(), CHUNK as u64, 5 * CHUNK as u64).unwrap();
     filler.seen(0, &bytes[..=CHUNK], &sums(0, CHUNK + 1));
     drop(filler);
-    assert!(cache.finish(PATIENCE));
+    assert!(cache.finish(PATIENCE, || false));
     assert_eq!(check(&cache, &bytes), 0);
     for chunk in [0, 1, 1000, STRETCH * 2] {
         assert!(cache.filler(key(bytes.len()), HEADER.to_vec(), chunk, 100).is_none(), "{chunk}");
@@ -159,7 +160,7 @@ fn the_limit_holds_while_two_fill_and_others_read() {
             let mut filler = cache.filler(key, HEADER.to_vec(), CHUNK as u64, bytes.len() as u64).unwrap();
             filler.seen(0, &bytes, &sums(0, bytes.len()));
             drop(filler);
-            assert!(cache.finish(PATIENCE));
+            assert!(cache.finish(PATIENCE, || false));
         }
     };
     thread::scope(|scope| {
@@ -204,7 +205,7 @@ fn a_broken_folder_gives_nothing_and_says_so() {
     let cache = Cache::new(&file, LIMIT);
     assert!(cache.filler(key(100), HEADER.to_vec(), CHUNK as u64, 100).is_none());
     assert_eq!(cache.parts(&key(100), 5..9), [Part::Missing(5..9)]);
-    assert!(cache.finish(Duration::ZERO));
+    assert!(cache.finish(Duration::ZERO, || false));
     let note = cache.note().unwrap();
     assert!(note.contains("no block cache") && note.contains(file.to_str().unwrap()), "{note}");
 }
@@ -217,7 +218,7 @@ fn the_first_failure_to_write_ends_the_filling_and_is_told() {
     // Nothing can be made below a file.
     fs::write(folder.path().join("forebay-cache-1/tmp"), "x").unwrap();
     show(&cache, &bytes, 0, bytes.len(), 1000 * CHUNK);
-    assert!(cache.finish(PATIENCE));
+    assert!(cache.finish(PATIENCE, || false));
     let note = cache.note().unwrap();
     assert!(note.contains("nothing more is kept in the block cache"), "{note}");
     assert!(cache.filler(key(100), HEADER.to_vec(), CHUNK as u64, 100).is_none());

@@ -33,7 +33,7 @@ use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
-pub(crate) use self::cached::Here;
+pub(crate) use self::cached::{ClusterCache, Here};
 use self::file::HdfsFile;
 pub(crate) use self::hedge::{Hedge, Race, Second, Won};
 use self::place::LocalBlock;
@@ -252,7 +252,10 @@ impl Ahead {
             Here::Cached(block) => {
                 let path = file.name();
                 tracing::warn!(path, block = %located.block, at = start + at, %error, "bad cache entry");
-                block.is_bad();
+                // What a pipe of our own does is not the entry's fault.
+                if !error.is_of_a_pipe() {
+                    block.is_bad();
+                }
                 (Remote::BadCacheEntry, None)
             }
         };

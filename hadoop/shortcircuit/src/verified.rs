@@ -77,7 +77,7 @@ pub enum VerifyError {
     /// A read or a splice failed.
     #[error("cannot read the {file} file: {source}")]
     Read {
-        /// `block` or `meta`.
+        /// `block` or `meta`, or `held` for a pipe of this process.
         file: &'static str,
         /// Why.
         source: io::Error,
@@ -88,6 +88,16 @@ pub enum VerifyError {
         /// Bytes per checksum.
         chunk: usize,
     },
+}
+
+/// What [`VerifyError::Read`] calls the pipe that holds bytes on their way.
+const HELD: &str = "held";
+
+impl VerifyError {
+    /// Whether no file is to blame but a pipe of this process.
+    pub fn is_of_a_pipe(&self) -> bool {
+        matches!(self, Self::Read { file: HELD, .. } | Self::NoRoom { .. })
+    }
 }
 
 /// Reads `[at, at + out.len())` of the block into memory, and verifies what was read. For the few bytes around a
@@ -332,7 +342,7 @@ impl Sums {
 }
 
 fn pipe_failed(error: Errno) -> VerifyError {
-    VerifyError::Read { file: "held", source: error.into() }
+    VerifyError::Read { file: HELD, source: error.into() }
 }
 
 #[cfg(test)]

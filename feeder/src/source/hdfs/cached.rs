@@ -2,6 +2,9 @@
 //!
 //! An entry is a replica of a stretch: it is verified and delivered in the same way as one that a DataNode has passed. What comes
 //! over the network is shown to the cache once it was compared with its checksums; the copy is written by a thread of the cache's.
+//!
+//! HDFS counts blocks and generations up in each namespace, so a namespace that was copied or set back gives the same numbers to
+//! other bytes. An entry's name has the cluster's, too, which tells a copy from what it is a copy of.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,6 +19,26 @@ use super::place::{LONGEST_CHUNK, LocalBlock};
 
 /// How long the cache's folder may take to answer before the feed goes on without it.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The cache as one cluster has it.
+#[derive(Debug, Clone)]
+pub(crate) struct ClusterCache {
+    cache: Arc<Cache>,
+    /// In the manner of a file's name.
+    cluster: String,
+}
+
+impl ClusterCache {
+    pub(crate) fn new(cache: Arc<Cache>, authority: &str) -> Self {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+        Self { cache, cluster: authority.chars().map(plain).collect() }
+    }
+
+    fn key(&self, located: &LocatedBlock) -> Option<BlockKey> {
+        let block = &located.block;
+        BlockKey::new(&format!("{}_{}", self.cluster, block.pool), block.id, block.generation, block.len)
+    }
+}
 
 /// What this host has of a block.
 #[derive(Debug, Clone)]
@@ -70,11 +93,11 @@ pub(crate) struct CachedBlock {
 
 impl CachedBlock {
     /// Blocks the thread. `None` if it has gone, or is no such entry.
-    fn open(cache: &Arc<Cache>, located: &LocatedBlock, extent: Extent) -> Option<Self> {
-        let key = key(located)?;
-        let entry = cache.entry(&key, extent)?;
+    fn open(kept: &ClusterCache, located: &LocatedBlock, extent: Extent) -> Option<Self> {
+        let cache = &kept.cache;
+        let entry = cache.entry(&kept.key(located)?, extent)?;
         let Some(header) = header(&entry, located) else {
-            cache.is_bad(&key, extent);
+            cache.is_bad(&entry);
             return None;
         };
         Some(Self { cache: Arc::clone(cache), entry, header, located: located.clone() })
@@ -88,7 +111,7 @@ impl CachedBlock {
 
     /// It does not match its checksums, or cannot be read.
     pub(crate) fn is_bad(&self) {
-        self.cache.is_bad(&self.entry.key, self.entry.extent);
+        self.cache.is_bad(&self.entry);
     }
 
     /// So many bytes of it were delivered.
@@ -120,16 +143,15 @@ fn header(entry: &Entry, located: &LocatedBlock) -> Option<MetaHeader> {
     is_one.then_some(header)
 }
 
-fn key(located: &LocatedBlock) -> Option<BlockKey> {
-    let block = &located.block;
-    BlockKey::new(&block.pool, block.id, block.generation, block.len)
-}
-
-/// Shows a stream of a part of a block, up to `end`, to the cache.
-pub(super) fn keep(cache: &Cache, located: &LocatedBlock, end: u64, stream: &mut Stream) {
+/// Shows a stream of a part of a block, up to `end`, to the cache, if it has checksums.
+pub(super) fn keep(cache: &ClusterCache, located: &LocatedBlock, end: u64, stream: &mut Stream) {
+    if !stream.is_checked() {
+        return;
+    }
     let header = stream.header();
     let chunk = u64::from(header.bytes_per_checksum);
-    let filler = key(located).and_then(|key| cache.filler(key, header.to_bytes().to_vec(), chunk, end));
+    let key = cache.key(located);
+    let filler = key.and_then(|key| cache.cache.filler(key, header.to_bytes().to_vec(), chunk, end));
     if let Some(filler) = filler {
         stream.show_to(Box::new(Keeper(filler)));
     }
@@ -145,15 +167,15 @@ impl Witness for Keeper {
 }
 
 /// Makes up a part of a block from what is kept.
-pub(super) async fn parts(cache: &Arc<Cache>, located: &LocatedBlock, bytes: Range<u64>) -> Vec<Part> {
-    let Some(key) = key(located) else { return vec![Part::Missing(bytes)] };
+pub(super) async fn parts(cache: &ClusterCache, located: &LocatedBlock, bytes: Range<u64>) -> Vec<Part> {
+    let Some(key) = cache.key(located) else { return vec![Part::Missing(bytes)] };
     let (range, all) = (bytes.clone(), Part::Missing(bytes));
-    asked(cache, move |cache| Some(cache.parts(&key, range))).await.unwrap_or_else(|| vec![all])
+    asked(cache, move |kept| Some(kept.cache.parts(&key, range))).await.unwrap_or_else(|| vec![all])
 }
 
 /// Opens an entry.
 pub(super) async fn open(
-    cache: &Arc<Cache>,
+    cache: &ClusterCache,
     located: &LocatedBlock,
     extent: Extent,
 ) -> Option<Arc<CachedBlock>> {
@@ -162,11 +184,11 @@ pub(super) async fn open(
 }
 
 /// Reads a part of a block, if all of it is kept.
-pub(super) async fn read(cache: &Arc<Cache>, located: &LocatedBlock, bytes: Range<u64>) -> Option<Vec<u8>> {
-    let (key, located) = (key(located)?, located.clone());
-    let read = move |cache: &Arc<Cache>| {
+pub(super) async fn read(cache: &ClusterCache, located: &LocatedBlock, bytes: Range<u64>) -> Option<Vec<u8>> {
+    let (key, located) = (cache.key(located)?, located.clone());
+    let read = move |cache: &ClusterCache| {
         let mut all = Vec::new();
-        for part in cache.parts(&key, bytes) {
+        for part in cache.cache.parts(&key, bytes) {
             let Part::Kept(extent, bytes) = part else { return None };
             all.extend(CachedBlock::open(cache, &located, extent)?.read(bytes)?);
         }
@@ -177,13 +199,13 @@ pub(super) async fn read(cache: &Arc<Cache>, located: &LocatedBlock, bytes: Rang
 
 /// Has the folder looked at on another thread, and does without it if that takes too long.
 async fn asked<T: Send + 'static>(
-    cache: &Arc<Cache>,
-    look: impl FnOnce(&Arc<Cache>) -> Option<T> + Send + 'static,
+    cache: &ClusterCache,
+    look: impl FnOnce(&ClusterCache) -> Option<T> + Send + 'static,
 ) -> Option<T> {
-    let own = Arc::clone(cache);
+    let own = cache.clone();
     let looking = tokio::task::spawn_blocking(move || look(&own));
     let Ok(found) = tokio::time::timeout(PATIENCE, looking).await else {
-        cache.does_not_answer();
+        cache.cache.does_not_answer();
         return None;
     };
     found.ok().flatten()
