@@ -22,7 +22,9 @@ pub(crate) fn by_name(format: &Format, name: &str) -> Option<Codec> {
 /// The same by its first bytes.
 pub(crate) fn by_head(format: &Format, head: &[u8]) -> Option<Codec> {
     match format {
-        Format::Lines(_) => Codec::of_head(head),
+        Format::Lines(_) => {
+            Codec::of_head(head).or(Codec::begins_with_skippable(head).then_some(Codec::Zstd))
+        }
         Format::Bytes | Format::Fixed(_) => None,
     }
 }

@@ -187,6 +187,14 @@ pub enum SourceError {
         /// What is wrong, and where.
         source: DecodeError,
     },
+    /// No thread, or no descriptor, for decoding.
+    #[error("cannot start a decoder for {path}: {source}")]
+    NoDecoder {
+        /// The file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
     /// The decoder broke off without a word: a bug.
     #[error("the decoder of {path} broke off; please report this with the file")]
     DecoderGone {

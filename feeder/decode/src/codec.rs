@@ -70,6 +70,12 @@ impl Codec {
         }
     }
 
+    /// Whether a file begins with a frame that is passed over, as parallel compressors of zstd write one first. LZ4 has the same
+    /// frames, but its tools begin no file with them.
+    pub fn begins_with_skippable(head: &[u8]) -> bool {
+        matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+    }
+
     /// Whether a file without a byte is a whole one. Hadoop's block form has neither beginning nor end.
     pub fn may_be_empty(self) -> bool {
         matches!(self, Self::Snappy | Self::Lz4)
@@ -100,6 +106,9 @@ mod tests {
         assert_eq!(Codec::of_head(b"BZh91AY&SY"), Some(Codec::Bzip2));
         assert_eq!(Codec::of_head(b"BZh9 is how bzip2 begins"), None, "text may say so, too");
         assert_eq!(Codec::of_head(b"\x1f\x8b"), None);
+        assert!(
+            Codec::begins_with_skippable(b"\x50\x2a\x4d\x18\x04") && !Codec::begins_with_skippable(b"P*M")
+        );
         assert_eq!(Codec::of_head(b""), None);
     }
 }

@@ -1,5 +1,7 @@
 //! Bytes gathered over pieces: headers, blocks. And decoded bytes that wait for room.
 
+use core::ops::ControlFlow;
+
 /// Gathers a number of bytes. Memory grows with what has come, not with what was announced.
 #[derive(Debug, Default)]
 pub(crate) struct Gather {
@@ -57,7 +59,13 @@ impl Block {
         n > 0
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+    /// A decoder's step before it looks at its input: what waits is handed over, and where there is neither that nor input,
+    /// nothing can be done. It goes on where there is input to look at.
+    pub(crate) fn comes_first(&mut self, input: &[u8], out: &mut Vec<u8>) -> ControlFlow<Option<usize>> {
+        if !self.bytes.is_empty() {
+            self.give(out);
+            return ControlFlow::Break(Some(0));
+        }
+        if input.is_empty() { ControlFlow::Break(None) } else { ControlFlow::Continue(()) }
     }
 }

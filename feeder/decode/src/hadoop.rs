@@ -2,7 +2,10 @@
 //! chunks until that is reached, each behind its own length. All lengths are four bytes, the highest first.
 //!
 //! There is no mark of the form at its beginning and none at its end, and no checksum. An empty block, which Hadoop writes
-//! at the end of some files, is passed over; Hadoop itself takes it for the end, whatever follows.
+//! at the end of some files, is passed over; Hadoop itself takes it for the end, whatever follows. Two in a row are what a file
+//! holds that was lost to zeros.
+
+use core::ops::ControlFlow;
 
 use crate::Reason;
 use crate::decoder::{Fault, Steps};
@@ -27,13 +30,14 @@ pub(crate) struct Hadoop<B> {
     /// Bytes of the chunk in hand; 0 before its length is known.
     want: usize,
     any: bool,
+    was_empty: bool,
     block: Block,
 }
 
 impl<B: RawBlock> Hadoop<B> {
     pub(crate) fn new(codec: B) -> Self {
         let (length, chunk) = (Gather::default(), Gather::default());
-        Self { codec, length, chunk, left: 0, want: 0, any: false, block: Block::default() }
+        Self { codec, length, chunk, left: 0, want: 0, any: false, was_empty: false, block: Block::default() }
     }
 
     /// A length is there: a block's, or a chunk's.
@@ -45,6 +49,10 @@ impl<B: RawBlock> Hadoop<B> {
             if i32::try_from(number).is_err() {
                 return Err(self.strange(Reason::damaged("a block of a negative length")));
             }
+            if len == 0 && self.was_empty {
+                return Err(self.strange(Reason::damaged("two blocks of no bytes in a row")));
+            }
+            self.was_empty = len == 0;
             self.left = len;
             return Ok(());
         }
@@ -80,12 +88,8 @@ impl<B: RawBlock> Hadoop<B> {
 
 impl<B: RawBlock> Steps for Hadoop<B> {
     fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Option<usize>, Fault> {
-        if !self.block.is_empty() {
-            self.block.give(out);
-            return Ok(Some(0));
-        }
-        if input.is_empty() {
-            return Ok(None);
+        if let ControlFlow::Break(step) = self.block.comes_first(input, out) {
+            return Ok(step);
         }
         if self.want == 0 {
             let n = self.length.take(LENGTH, input);

@@ -1,6 +1,7 @@
 //! LZ4: single blocks, and the frame format.
 
 use core::hash::Hasher;
+use core::ops::ControlFlow;
 
 use lz4_flex::block::{DecompressError, decompress_into, decompress_into_with_dict};
 use twox_hash::XxHash32;
@@ -220,12 +221,8 @@ impl Frame {
 
 impl Steps for Lz4Frame {
     fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Option<usize>, Fault> {
-        if !self.block.is_empty() {
-            self.block.give(out);
-            return Ok(Some(0));
-        }
-        if input.is_empty() {
-            return Ok(None);
+        if let ControlFlow::Break(step) = self.block.comes_first(input, out) {
+            return Ok(step);
         }
         if let Part::Skip(left) = self.part {
             let n = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());

@@ -1,5 +1,7 @@
 //! Snappy: single blocks, and the framing format.
 
+use core::ops::ControlFlow;
+
 use crc_fast::CrcAlgorithm;
 use snap::raw::{Decoder, decompress_len, max_compress_len};
 
@@ -44,7 +46,7 @@ impl RawBlock for SnappyBlock {
 
 /// The framing format.
 pub(crate) struct SnappyFrame {
-    decoder: Decoder,
+    decoder: SnappyBlock,
     any: bool,
     header: Gather,
     chunk: Gather,
@@ -56,7 +58,7 @@ pub(crate) struct SnappyFrame {
 impl SnappyFrame {
     pub(crate) fn new() -> Self {
         let (header, chunk) = (Gather::default(), Gather::default());
-        Self { decoder: Decoder::new(), any: false, header, chunk, skip: 0, block: Block::default() }
+        Self { decoder: SnappyBlock::new(), any: false, header, chunk, skip: 0, block: Block::default() }
     }
 
     /// Whether a file with these first bytes is of the framing format. (Hadoop's form begins with a length of less than 2³¹.)
@@ -100,13 +102,7 @@ impl SnappyFrame {
         let (_, data) = chunk.split_at(CHECKSUM);
         let bytes = &mut self.block.bytes;
         if kind == 0 {
-            let len = decompress_len(data).map_err(|error| damaged(&error))?;
-            if len > MOST {
-                let what = "a decoded chunk";
-                return Err(Reason::TooLong { what, len: len as u64, most: MOST as u64 });
-            }
-            bytes.resize(len, 0);
-            self.decoder.decompress(data, bytes).map_err(|error| damaged(&error))?;
+            self.decoder.decode(data, MOST, bytes)?;
         } else {
             bytes.extend_from_slice(data);
         }
@@ -125,12 +121,8 @@ fn masked_crc(bytes: &[u8]) -> u32 {
 
 impl Steps for SnappyFrame {
     fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Option<usize>, Fault> {
-        if !self.block.is_empty() {
-            self.block.give(out);
-            return Ok(Some(0));
-        }
-        if input.is_empty() {
-            return Ok(None);
+        if let ControlFlow::Break(step) = self.block.comes_first(input, out) {
+            return Ok(step);
         }
         if self.skip > 0 {
             let n = self.skip.min(input.len());
