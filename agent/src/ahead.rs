@@ -35,14 +35,14 @@ pub(crate) struct Ahead {
     waiting: u64,
     leased_splits: u64,
     leased_bytes: u64,
-    /// When so many bytes were delivered: the window's beginning, and the next one's.
+    /// When so many bytes, as they are stored, were delivered: the window's beginning, and the next one's.
     marks: [(Instant, u64); 2],
 }
 
 impl Ahead {
     /// For a feed whose splits ahead are to last for so long, if that is fair to the other workers.
     pub(crate) fn new(meter: &Arc<Meter>, last: Duration, world_size: u32) -> Self {
-        let mark = (Instant::now(), meter.position().bytes);
+        let mark = (Instant::now(), meter.snapshot().stored_bytes());
         Self {
             meter: Arc::clone(meter),
             last,
@@ -73,7 +73,7 @@ impl Ahead {
 
     /// How many splits to ask for when so many are there.
     pub(crate) fn wanted(&mut self, there: usize) -> u32 {
-        self.wanted_at(there, Instant::now(), self.meter.position().bytes)
+        self.wanted_at(there, Instant::now(), self.meter.snapshot().stored_bytes())
     }
 
     fn wanted_at(&mut self, there: usize, now: Instant, delivered: u64) -> u32 {

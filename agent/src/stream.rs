@@ -114,6 +114,7 @@ impl Stream {
             local_bytes: self.meter.local_bytes().0,
             remote_bytes: self.meter.remote_bytes().values().sum(),
             copied_bytes: figures.bytes_copied,
+            stored_bytes: figures.stored_bytes(),
         }
     }
 

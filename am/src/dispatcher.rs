@@ -425,6 +425,7 @@ impl Dispatcher {
             epochs,
             units,
             bytes,
+            bytes_stored: self.seen.bytes_stored(),
             bytes_moved,
             gb_per_s: self.seen.rate(now),
             workers: workers.into_iter().map(|worker| self.seen.report(worker)).collect(),

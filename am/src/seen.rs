@@ -139,6 +139,12 @@ impl AllSeen {
         (bytes, self.past + bytes)
     }
 
+    /// Of what attempts were given that are some worker's last, the bytes as they are stored.
+    pub(crate) fn bytes_stored(&self) -> u64 {
+        let figures = self.workers.values().filter_map(|seen| seen.progress.figures.as_ref());
+        figures.map(|figures| figures.stored_bytes).sum()
+    }
+
     /// Gigabytes per second, over the last seconds.
     pub(crate) fn rate(&mut self, now: Duration) -> f64 {
         self.samples.push_back((now, self.bytes().1));

@@ -54,6 +54,9 @@ pub struct JobState {
     pub units: Counts,
     /// Bytes given to attempts that live or ended well, in this run.
     pub bytes: u64,
+    /// The same, but of compressed files as they are stored: what `bytes_planned` is to be compared with.
+    #[serde(default)]
+    pub bytes_stored: u64,
     /// Bytes given to all attempts, in this run.
     pub bytes_moved: u64,
     /// Of the last seconds.
@@ -183,6 +186,9 @@ pub struct Figures {
     pub remote_bytes: u64,
     /// Passed through memory.
     pub copied_bytes: u64,
+    /// As `bytes`, but of compressed files as they are stored.
+    #[serde(default)]
+    pub stored_bytes: u64,
 }
 
 impl From<v1::Figures> for Figures {
@@ -197,6 +203,7 @@ impl From<v1::Figures> for Figures {
             local_bytes: figures.local_bytes,
             remote_bytes: figures.remote_bytes,
             copied_bytes: figures.copied_bytes,
+            stored_bytes: figures.stored_bytes,
         }
     }
 }
@@ -213,6 +220,7 @@ impl From<Figures> for v1::Figures {
             local_bytes: figures.local_bytes,
             remote_bytes: figures.remote_bytes,
             copied_bytes: figures.copied_bytes,
+            stored_bytes: figures.stored_bytes,
         }
     }
 }
@@ -278,7 +286,9 @@ impl JobState {
         let Counts { total, done, fed, .. } = self.units;
         let of_units = if total == 0 { 1.0 } else { (done + fed) as f64 / total as f64 };
         if self.input_mode == "stream" && self.done_before.is_empty() && self.bytes_planned > 0 {
-            return (self.bytes as f64 / self.bytes_planned as f64).clamp(0.0, 1.0).max(of_units.min(1.0));
+            return (self.bytes_stored as f64 / self.bytes_planned as f64)
+                .clamp(0.0, 1.0)
+                .max(of_units.min(1.0));
         }
         of_units
     }

@@ -38,7 +38,7 @@ fn state() -> Value {
         "verdict": null, "input_mode": "stream", "worker_memory": null, "worker_cores": null, "files": 3,
         "bytes_planned": 10_000_000_000_u64, "epochs": 1,
         "units": { "total": 80, "waiting": 60, "leased": 4, "fed": 6, "done": 10 },
-        "bytes": 5_000_000_000_u64, "bytes_moved": 6_000_000_000_u64, "gb_per_s": 2.5,
+        "bytes": 5_000_000_000_u64, "bytes_stored": 5_000_000_000_u64, "bytes_moved": 6_000_000_000_u64, "gb_per_s": 2.5,
         "workers": [worker(0), worker(1)], "done_before": [], "fed_again": 0, "fed_again_first": [],
         "partly_read": 0, "partly_read_first": [], "outputs": ["hdfs:///secret-output"],
     })

@@ -226,7 +226,8 @@ fn body(condition: Condition, state: &JobState) -> Vec<String> {
         } else {
             String::new()
         };
-        line(format!("fed: {} of {}{rate}", DecimalBytes(state.bytes), DecimalBytes(state.bytes_planned)));
+        let [fed, planned] = [state.bytes_stored, state.bytes_planned].map(DecimalBytes);
+        line(format!("fed: {fed} of {planned}{rate}"));
     }
     if state.fed_again > 0 {
         line(format!("{} fed more than once, the first: {}", count(state.fed_again, noun), names(state)));

@@ -22,6 +22,8 @@ pub struct Meter {
     /// Bytes of compressed files that went into decoders, and what came out of them and was passed on.
     pub(crate) encoded: AtomicU64,
     pub(crate) decoded: AtomicU64,
+    /// Bytes handed over that compressed files decoded to.
+    pub(crate) delivered_decoded: AtomicU64,
     /// Records delivered, where they are counted.
     pub(crate) records: AtomicU64,
     /// Nanoseconds in which the feed had bytes ready and the pipe had no room.
@@ -92,6 +94,9 @@ pub struct Snapshot {
     pub encoded_bytes: u64,
     /// What they were decoded to.
     pub decoded_bytes: u64,
+    /// How much of these was handed over: fewer where line ends are rewritten, or what was acknowledged before is left out.
+    #[serde(skip)]
+    pub decoded_bytes_delivered: u64,
     /// Splits whose last byte was handed over, in all epochs.
     pub splits_done: u64,
     /// Seconds since the first byte was asked for; stands still when the last was handed over.
@@ -135,9 +140,9 @@ pub struct Hedged {
 }
 
 impl Snapshot {
-    /// How much of the files was passed on, in bytes as they are stored.
+    /// How much of the files was passed on, of compressed ones the bytes as they are stored.
     pub fn stored_bytes(&self) -> u64 {
-        self.bytes.saturating_sub(self.decoded_bytes) + self.encoded_bytes
+        self.bytes.saturating_sub(self.decoded_bytes_delivered) + self.encoded_bytes
     }
 }
 
@@ -227,6 +232,7 @@ impl Meter {
             bytes_copied: self.copied.load(Relaxed),
             encoded_bytes: self.encoded.load(Relaxed),
             decoded_bytes: self.decoded.load(Relaxed),
+            decoded_bytes_delivered: self.delivered_decoded.load(Relaxed),
             splits_done: self.splits.load(Relaxed),
             seconds,
             gb_per_s: if seconds > 0.0 { bytes as f64 / seconds / 1e9 } else { 0.0 },

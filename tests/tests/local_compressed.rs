@@ -2,6 +2,7 @@
 //! never look like whole ones. (Debian has the tools as `gzip`, `bzip2`, `zstd`, `lz4` and `python3`.)
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod jobs;
 mod support;
 
 use std::fs::{self, File};
@@ -9,6 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use forebay_tests::said;
+use jobs::{Jobs, KEEP};
 use rustix::process::Signal;
 use serde_json::json;
 use support::{Room, Running, code, run, sh, text};
@@ -17,9 +19,14 @@ use support::{Room, Running, code, run, sh, text};
 fn filtered(tool: &[&str], bytes: &[u8]) -> Vec<u8> {
     let input = tempfile::NamedTempFile::new().unwrap();
     fs::write(input.path(), bytes).unwrap();
+    filtered_file(tool, input.path())
+}
+
+/// The same of a file's.
+fn filtered_file(tool: &[&str], path: &Path) -> Vec<u8> {
     let output = Command::new(tool[0])
         .args(&tool[1..])
-        .stdin(File::open(input.path()).unwrap())
+        .stdin(File::open(path).unwrap())
         .stderr(Stdio::inherit())
         .output()
         .unwrap_or_else(|error| panic!("{tool:?}: {error}; ./run-tests installs it"));
@@ -225,7 +232,7 @@ fn a_bomb_takes_little_memory_and_a_feed_of_it_stops() {
     let zeros = room.sparse("zeros", len);
     for (suffix, tool) in [("gz", &["gzip", "-1"][..]), ("zst", &["zstd", "-q", "-1"])] {
         let name = format!("bomb.{suffix}");
-        room.file(&name, compressed(tool, &zeros));
+        room.file(&name, filtered_file(tool, &zeros));
         let output = run(room.feed([&name, "--report", "report"]).args(sh("wc -c > count")));
         assert_eq!(code(&output), 0, "{}", said(&output));
         let report = room.report("report");
@@ -239,8 +246,20 @@ fn a_bomb_takes_little_memory_and_a_feed_of_it_stops() {
     assert_eq!(code(&running.output()), 128 + Signal::TERM.as_raw());
 }
 
-fn compressed(tool: &[&str], path: &Path) -> Vec<u8> {
-    let output = Command::new(tool[0]).args(&tool[1..]).stdin(File::open(path).unwrap()).output().unwrap();
-    assert!(output.status.success(), "{tool:?}");
-    output.stdout
+#[test]
+fn a_job_counts_compressed_files_as_they_are_stored() {
+    let jobs = Jobs::new();
+    let expected = jobs.lines();
+    // One that its name tells, and one that only its first bytes do.
+    for (plain, packed) in [("in/a", "in/a.gz"), ("in/b", "in/b")] {
+        let bytes = filtered_file(&["gzip"], &jobs.path(plain));
+        fs::remove_file(jobs.path(plain)).unwrap();
+        jobs.0.file(packed, bytes);
+    }
+    let output = run(jobs.run(&["--workers=2"], KEEP));
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    assert!(jobs.output() == expected, "other lines than were packed");
+    let state = jobs.state();
+    assert!(state["bytes"].as_u64() > state["bytes_planned"].as_u64(), "{state}");
+    assert_eq!(state["bytes_stored"], state["bytes_planned"], "{state}");
 }

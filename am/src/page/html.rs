@@ -38,7 +38,7 @@ pub(super) fn page(job: &Shown<'_>, base: &str) -> String {
                             (job.units.leased) " with workers, " (job.units.waiting) " waiting"
                         }
                     }
-                    tr { th { "fed" } td { (gigabytes(job.bytes)) " of " (gigabytes(job.bytes_planned)) } }
+                    tr { th { "fed" } td { (gigabytes(job.bytes_stored)) " of " (gigabytes(job.bytes_planned)) } }
                     tr { th { "rate" } td { (format!("{:.2} GB/s", job.gb_per_s)) } }
                 }
                 h2 { "Workers" }

@@ -24,7 +24,7 @@ pub(super) struct Shown<'a> {
     /// What is counted: `splits`, or `files` where workers get whole ones.
     pub(super) unit: &'static str,
     pub(super) units: Counts,
-    pub(super) bytes: u64,
+    pub(super) bytes_stored: u64,
     pub(super) bytes_planned: u64,
     pub(super) gb_per_s: f64,
     pub(super) workers: Vec<ShownWorker<'a>>,
@@ -63,7 +63,7 @@ impl<'a> Shown<'a> {
             progress: state.fraction(),
             unit: if state.input_mode == "stream" { "splits" } else { "files" },
             units: state.units,
-            bytes: state.bytes,
+            bytes_stored: state.bytes_stored,
             bytes_planned: state.bytes_planned,
             gb_per_s: state.gb_per_s,
             workers: state.workers.iter().map(ShownWorker::of).collect(),

@@ -156,7 +156,7 @@ fn amounts(state: &JobState) -> String {
     if state.input_mode == "list" {
         return splits;
     }
-    let (bytes, planned) = (DecimalBytes(state.bytes), DecimalBytes(state.bytes_planned));
+    let (bytes, planned) = (DecimalBytes(state.bytes_stored), DecimalBytes(state.bytes_planned));
     format!("{bytes} of {planned}  {splits}  {:.2} GB/s", state.gb_per_s)
 }
 

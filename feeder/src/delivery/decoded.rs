@@ -99,7 +99,11 @@ impl Delivery<'_> {
         if let Some(unpacked) = &mut self.unpacked {
             unpacked.note(bytes);
         }
-        self.plain(bytes)
+        let before = self.meter.delivered.load(Relaxed);
+        let result = self.plain(bytes);
+        let delivered = self.meter.delivered.load(Relaxed) - before;
+        self.meter.delivered_decoded.fetch_add(delivered, Relaxed);
+        result
     }
 
     fn with_decoding(
@@ -108,7 +112,8 @@ impl Delivery<'_> {
     ) -> Result<(), Halt> {
         let mut decoding = match self.decoding.take() {
             Some(decoding) => decoding,
-            None => Decoding::start().map_err(|error| Halt::Failed(crate::DeliveryError::Wait(error)))?,
+            None => Decoding::start()
+                .map_err(|source| Halt::Input(SourceError::NoDecoder { path: self.file_name(), source }))?,
         };
         let result = run(&mut decoding, self);
         self.decoding = Some(decoding);
