@@ -97,25 +97,6 @@ fn what_a_datanode_is_late_with_is_asked_for_at_another_one() {
     }
 }
 
-/// A few bytes come every now and then: often enough for nothing to be late, and still far too slow.
-#[test]
-fn a_datanode_whose_bytes_come_in_drops_is_left() {
-    let slow = Slow::behind_relays(2, 24 * MIB);
-    let bytes = numbered(24 * MIB);
-    slow.hdfs.write("/in", bytes.clone(), None).unwrap();
-    let before = slow.passed(2);
-    let mut feed = slow.feed(&["hdfs:///in"]);
-    feed.read(MIB);
-    let after = slow.passed(2);
-    let sends = usize::from(after[1] - before[1] > after[0] - before[0]);
-    // The relay's pieces of 5,000 bytes, one in 170 ms.
-    slow.hdfs.relay(sends).limit(Some(30_000));
-    let (got, output, report) = feed.finish();
-    assert!(output.status.success() && got == bytes, "{}", said(&output));
-    all_direct(&report, bytes.len());
-    assert!(report["remote_reads"]["slow"][slow.hdfs.datanode_address(sends)].is_u64(), "{report}");
-}
-
 /// The first DataNode does not even answer.
 #[test]
 fn who_does_not_answer_keeps_no_feed_waiting() {

@@ -50,6 +50,14 @@ struct Pace {
     silent: Duration,
 }
 
+/// What comes of a look at a stream that is waited for.
+#[derive(Debug, PartialEq, Eq)]
+enum Look {
+    Nothing,
+    IsLate,
+    MayBeSlow,
+}
+
 impl Pace {
     fn of(stream: &Stream) -> Self {
         let (since, at) = (Instant::now(), stream.at());
@@ -72,13 +80,18 @@ impl Pace {
         self.silent += waited;
     }
 
-    /// Whether another look at whether it is slow is due.
-    fn is_to_be_looked_at(&mut self) -> bool {
-        let due = self.waited >= self.look_at;
-        if due {
-            self.look_at = self.waited + LOOK;
+    /// What is to be done after a wait. A stream that comes in drops is never late, and may be slow all the same.
+    fn look(&mut self, second: &Second, late_after: impl FnOnce() -> Duration) -> Look {
+        // Nothing that is shorter than a look is late.
+        if matches!(second, Second::No) && self.silent >= LOOK && self.silent >= late_after() {
+            return Look::IsLate;
         }
-        due
+        // Where another one is being asked, that decides.
+        if matches!(second, Second::Racing(_)) || self.waited < self.look_at {
+            return Look::Nothing;
+        }
+        self.look_at = self.waited + LOOK;
+        Look::MayBeSlow
     }
 
     /// How many bytes have come since.
@@ -197,21 +210,16 @@ impl Delivery<'_> {
         if pace.silent >= piece.silence() {
             return Err(stream.silent(pace.silent).into());
         }
-        // Nothing that is shorter than a look is late.
-        let may_be_late = pace.silent >= LOOK && matches!(second, Second::No);
-        if may_be_late && pace.silent >= piece.late_after() {
-            if stream.at() >= piece.end() {
-                // Only the word that it is all is missing.
-                return Ok(true);
+        match pace.look(second, || piece.late_after()) {
+            // Only the word that it is all is missing.
+            Look::IsLate if stream.at() >= piece.end() => return Ok(true),
+            Look::IsLate => *second = piece.hedge(stream, self.meter),
+            Look::MayBeSlow => {
+                if let Some((rate, elsewhere)) = piece.is_slow(stream, pace.bytes(stream), pace.waited) {
+                    return Err(stream.slow(rate, elsewhere).into());
+                }
             }
-            *second = piece.hedge(stream, self.meter);
-        }
-        // Where another one is being asked, that decides.
-        if !matches!(second, Second::Racing(_))
-            && pace.is_to_be_looked_at()
-            && let Some((rate, elsewhere)) = piece.is_slow(stream, pace.bytes(stream), pace.waited)
-        {
-            return Err(stream.slow(rate, elsewhere).into());
+            Look::Nothing => {}
         }
         Ok(false)
     }
@@ -244,4 +252,37 @@ impl Delivery<'_> {
 
 fn pipes(verifier: &mut Verifier) -> Result<&mut Pipes, Halt> {
     verifier.pipes().map_err(|error| Halt::Failed(DeliveryError::Wait(io::Error::other(error))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After each of these waits in milliseconds, of which the ones that are over bring something.
+    fn looks(second: &Second, waits: &[(u64, bool)]) -> Vec<Look> {
+        let (waited, silent) = (Duration::ZERO, Duration::ZERO);
+        let mut pace =
+            Pace { since: Instant::now(), at: 0, was_waited_for: true, waited, look_at: LOOK, silent };
+        let look = |&(wait, is_over): &(u64, bool)| {
+            pace.waited += Duration::from_millis(wait);
+            pace.silent += Duration::from_millis(wait);
+            let look = pace.look(second, || Duration::from_millis(250));
+            if is_over {
+                pace.silent = Duration::ZERO;
+            }
+            look
+        };
+        waits.iter().map(look).collect()
+    }
+
+    #[test]
+    fn a_stream_that_comes_in_drops_is_looked_at_though_it_is_never_late() {
+        use Look::{IsLate, MayBeSlow, Nothing};
+        let drops = [(100, false), (50, true), (100, false), (50, true)];
+        assert_eq!(looks(&Second::No, &drops), [MayBeSlow, Nothing, MayBeSlow, Nothing]);
+        let stands = [(100, false), (100, false), (100, false)];
+        assert_eq!(looks(&Second::No, &stands), [MayBeSlow, MayBeSlow, IsLate]);
+        assert_eq!(looks(&Second::Over, &stands), [MayBeSlow, MayBeSlow, MayBeSlow]);
+        assert_eq!(looks(&Second::No, &[(20, true); 4]), [Nothing, Nothing, Nothing, Nothing]);
+    }
 }
