@@ -70,8 +70,9 @@ impl Room {
 
 /// Hadoop's own client obeys the chunk length when it writes.
 fn start(bytes: &[u8], chunk: u32) -> Cluster {
-    let options =
-        HdfsOptions { bytes_per_checksum: Some(chunk), block_size: MIB as u64, ..HdfsOptions::default() };
+    // A block is to be of whole chunks.
+    let block_size = (MIB as u64).next_multiple_of(chunk.into());
+    let options = HdfsOptions { bytes_per_checksum: Some(chunk), block_size, ..HdfsOptions::default() };
     let hdfs = Cluster::start(&options).unwrap();
     let local = tempfile::NamedTempFile::new().unwrap();
     fs::write(local.path(), bytes).unwrap();
@@ -134,11 +135,13 @@ fn chunks_shorter_than_the_pipe_are_checked_in_it() {
     assert!(notes(&report).contains("verified in stretches of 4096 bytes"), "{report}");
 }
 
-/// Of what comes over the network the pieces are those of the packets, and end where they will.
+/// What comes over the network comes in pieces, which the DataNode's `sendfile` makes of the pages of its block file. A chunk
+/// shorter than the pipe's two pages may yet touch three of them.
 #[test]
 fn remote_chunks_that_find_no_room_in_the_pipe_are_checked_in_memory() {
+    const CHUNK: u32 = 15 * 512;
     let bytes = numbered(8 * MIB);
-    let hdfs = start(&bytes, 512);
+    let hdfs = start(&bytes, CHUNK);
     let conf = without_short_circuit(&hdfs);
     let room = Room::new(&hdfs, conf.path());
     let (output, fed, report) = room.fed(&[]);
@@ -147,5 +150,5 @@ fn remote_chunks_that_find_no_room_in_the_pipe_are_checked_in_memory() {
     let reads = &report["remote_reads"];
     assert_eq!((&reads["direct_bytes"], &reads["resumed"]), (&bytes.len().into(), &0.into()), "{report}");
     assert_eq!(reads["unverified_bytes"], 0, "{report}");
-    assert!(notes(&report).contains("had no room for a checksum chunk of 512 bytes"), "{report}");
+    assert!(notes(&report).contains("had no room for a checksum chunk of 7680 bytes"), "{report}");
 }

@@ -49,16 +49,16 @@ impl Ledger {
             if unit >= self.total {
                 return Err(Contradiction::Unknown(unit));
             }
+            if named.contains(unit) || !(own.contains(unit) || self.waiting.contains(unit)) {
+                return Err(Contradiction::NotFree(unit));
+            }
+            named.insert(unit);
             if own.contains(unit) {
                 continue;
-            }
-            if !self.waiting.contains(unit) || named.contains(unit) {
-                return Err(Contradiction::NotFree(unit));
             }
             if self.skips.get(&unit).copied().unwrap_or_default() != skip {
                 return Err(Contradiction::Skip(unit));
             }
-            named.insert(unit);
             units.push(unit);
         }
         self.held.remove(&attempt);

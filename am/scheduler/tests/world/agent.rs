@@ -72,6 +72,8 @@ pub(crate) struct Agent {
     /// What it was granted last, if it has not heard of it.
     pub(crate) unheard: Vec<Granted>,
     pub(crate) granted: BTreeSet<u64>,
+    /// It was believed to hold a unit that it was never granted.
+    pub(crate) has_lied: bool,
     pub(crate) begins: Vec<Begin>,
     /// Behind which byte of the stream each record ends.
     record_ends: Vec<u64>,
@@ -100,6 +102,7 @@ impl Agent {
             worker: Worker::Alive,
             queue: VecDeque::new(),
             granted: BTreeSet::new(),
+            has_lied: false,
             begins: Vec::new(),
             record_ends: Vec::new(),
             rest: 0,

@@ -103,6 +103,16 @@ impl World {
 
     /// An agent comes back: with all that it was granted, and perhaps with a unit that it was not.
     pub(super) fn rejoin(&mut self, attempt: Attempt, lie: Option<u64>) {
+        // Who claims a unit is believed while nothing is heard of another one that has it. If it was a lie, and what the other one
+        // has acknowledged of it cannot be taken back, that is fed again: no application master can know better.
+        let lie = lie.filter(|unit| {
+            self.config.on_restart == OnRestart::ReplayAll
+                || !self.agents.values().any(|other| {
+                    other.attempt != attempt
+                        && !(other.back && other.container)
+                        && other.granted.contains(unit)
+                })
+        });
         let agent = self.agents.get_mut(&attempt).unwrap();
         agent.back = true;
         let exited = match (agent.said, agent.worker) {
@@ -139,6 +149,8 @@ impl World {
                 assert!(matches!(self.scheduler.orders(attempt), Orders::Stop(_)), "a lie is believed");
             }
         }
+        let is_believed = self.scheduler.orders(attempt) == Orders::GoOn;
+        self.agents.get_mut(&attempt).unwrap().has_lied = lie.is_some() && is_believed;
         // Told twice, it is no news.
         let view = self.scheduler.view();
         self.tell(rejoined);
