@@ -70,9 +70,8 @@ impl Room {
 
 /// Hadoop's own client obeys the chunk length when it writes.
 fn start(bytes: &[u8], chunk: u32) -> Cluster {
-    // A block is to be of whole chunks.
-    let block_size = (MIB as u64).next_multiple_of(chunk.into());
-    let options = HdfsOptions { bytes_per_checksum: Some(chunk), block_size, ..HdfsOptions::default() };
+    let options =
+        HdfsOptions { bytes_per_checksum: Some(chunk), block_size: MIB as u64, ..HdfsOptions::default() };
     let hdfs = Cluster::start(&options).unwrap();
     let local = tempfile::NamedTempFile::new().unwrap();
     fs::write(local.path(), bytes).unwrap();
@@ -135,13 +134,21 @@ fn chunks_shorter_than_the_pipe_are_checked_in_it() {
     assert!(notes(&report).contains("verified in stretches of 4096 bytes"), "{report}");
 }
 
-/// What comes over the network comes in pieces, which the DataNode's `sendfile` makes of the pages of its block file. A chunk
-/// shorter than the pipe's two pages may yet touch three of them.
+/// What comes over the network comes in pieces, of which the pipe holds two.
 #[test]
 fn remote_chunks_that_find_no_room_in_the_pipe_are_checked_in_memory() {
-    const CHUNK: u32 = 15 * 512;
-    let bytes = numbered(8 * MIB);
-    let hdfs = start(&bytes, CHUNK);
+    const CHUNK: usize = 512;
+    let bytes = numbered(MIB);
+    let options = HdfsOptions {
+        datanodes: 1,
+        block_size: MIB as u64,
+        separate_hosts: true,
+        relays: true,
+        ..HdfsOptions::default()
+    };
+    let hdfs = Cluster::start(&options).unwrap();
+    hdfs.write("/in", bytes.clone(), None).unwrap();
+    hdfs.relay(0).scatter(CHUNK / 2 - 1);
     let conf = without_short_circuit(&hdfs);
     let room = Room::new(&hdfs, conf.path());
     let (output, fed, report) = room.fed(&[]);
@@ -150,5 +157,5 @@ fn remote_chunks_that_find_no_room_in_the_pipe_are_checked_in_memory() {
     let reads = &report["remote_reads"];
     assert_eq!((&reads["direct_bytes"], &reads["resumed"]), (&bytes.len().into(), &0.into()), "{report}");
     assert_eq!(reads["unverified_bytes"], 0, "{report}");
-    assert!(notes(&report).contains("had no room for a checksum chunk of 7680 bytes"), "{report}");
+    assert!(notes(&report).contains("had no room for a checksum chunk of 512 bytes"), "{report}");
 }

@@ -132,7 +132,12 @@ impl Scheduler {
             }
             Event::Staged { attempt } => self.staged(now, attempt, &mut out),
             Event::StageFailed { attempt, why } => {
-                self.given_up(now, attempt, Cause::Staging { why }, None, &mut out);
+                // What it holds is not in this word. Where nobody has seen that yet, its container's end tells.
+                let is_unseen =
+                    self.current(attempt).is_some_and(|place| self.workers[place].state.is_unseen());
+                if !is_unseen {
+                    self.given_up(now, attempt, Cause::Staging { why }, None, &mut out);
+                }
             }
             Event::Failed { attempt, why, position, fatal } => {
                 self.failed(now, attempt, why, &position, fatal, &mut out);

@@ -276,7 +276,7 @@ fn acknowledgements_count_on_and_once() {
     assert_eq!(job.records(), [LedgerRecord::Acked { attempt: A, units: vec![1..2], next: None }]);
     rejoin(&mut job, A, &[0, 1, 2], acked(11, position(&[0, 1, 2], 30)), None);
     assert_eq!(job.actions, []);
-    // Another cannot hold what is done.
+    // Another cannot hold what is done, and nobody holds anything twice.
     rejoin(&mut job, B, &[3, 0], position(&[3], 10), None);
     assert!(matches!(job.scheduler.orders(B), Orders::Stop(_)));
     job.gone(B);
@@ -288,6 +288,31 @@ fn acknowledgements_count_on_and_once() {
         job.granted(A2, 9),
         [Granted { unit: 2, skip: Skip::Records(3) }, Granted { unit: 3, skip: Skip::None }]
     );
+}
+
+#[test]
+fn what_was_acknowledged_is_named_once() {
+    let mut begun = Begun::new(from_ack(2, 4));
+    begun.job.lease(A, 2);
+    let read = Position { ack: Some(Ack::Records(5)), ..position(&[0, 1], 20) };
+    begun.tell(Event::Heartbeat(A, read.clone()));
+    let mut job = begun.replaced();
+    rejoin(&mut job, A, &[0, 1, 0], read, None);
+    let Orders::Stop(why) = job.scheduler.orders(A) else { panic!("it goes on") };
+    assert!(why.ends_with("says that it holds split 0, which is done or held by another attempt"), "{why}");
+}
+
+#[test]
+fn what_was_acknowledged_counts_though_its_output_could_not_be_staged_as_the_job_ended() {
+    let mut begun = Begun::new(from_ack(2, 4));
+    begun.job.lease(A, 1);
+    begun.tell(Event::Stop { why: "asked for by user".into() });
+    let mut job = begun.replaced();
+    // Said before this application master knows what it holds.
+    job.tell(Event::StageFailed { attempt: A, why: "no space".into() });
+    job.killed(A, Some(Position::of_journal(begins(&[0]), Some(Ack::Records(5)))));
+    let next = Some(Next { unit: 0, skip: Skip::Records(5) });
+    assert_eq!(job.records().first(), Some(&LedgerRecord::Acked { attempt: A, units: vec![], next }));
 }
 
 #[test]
