@@ -149,7 +149,7 @@ impl World {
                 assert!(matches!(self.scheduler.orders(attempt), Orders::Stop(_)), "a lie is believed");
             }
         }
-        let is_believed = self.scheduler.orders(attempt) == Orders::GoOn;
+        let is_believed = !matches!(self.scheduler.orders(attempt), Orders::Stop(_));
         self.agents.get_mut(&attempt).unwrap().has_lied = lie.is_some() && is_believed;
         // Told twice, it is no news.
         let view = self.scheduler.view();
