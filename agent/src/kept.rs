@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use forebay_protocol::LOGS;
 use forebay_store::{Address, Cluster, Clusters};
+use futures_util::future::try_join_all;
 use hdfs_native::{HdfsError as NativeError, WriteOptions};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
@@ -100,15 +101,17 @@ impl To {
         let made =
             cluster.retry("make", &room, async |client, path| client.mkdirs(&path, FOLDER_MODE, true).await);
         Box::pin(made).await.map_err(|error| shown(&error))?;
-        for name in names {
-            let Some(path) = logs::path(&self.folder, name) else { continue };
-            let opened = tokio::task::spawn_blocking(move || logs::open(&path)).await;
-            let opened = opened.unwrap_or_else(|error| Err(io::Error::other(error)));
-            // A worker whose output goes elsewhere has none.
-            let Some(file) = opened.map_err(|error| format!("{name}: {error}"))? else { continue };
-            put(&cluster, &format!("{room}/{name}"), Arc::new(file)).await?;
-        }
-        Ok(())
+        // Side by side: most of the time is spent waiting for the NameNode to hear of a block.
+        try_join_all(names.iter().map(|name| self.sent_one(&cluster, &room, name))).await.map(drop)
+    }
+
+    async fn sent_one(&self, cluster: &Cluster, room: &str, name: &str) -> Told {
+        let Some(path) = logs::path(&self.folder, name) else { return Ok(()) };
+        let opened = tokio::task::spawn_blocking(move || logs::open(&path)).await;
+        let opened = opened.unwrap_or_else(|error| Err(io::Error::other(error)));
+        // A worker whose output goes elsewhere has none.
+        let Some(file) = opened.map_err(|error| format!("{name}: {error}"))? else { return Ok(()) };
+        Box::pin(put(cluster, &format!("{room}/{name}"), Arc::new(file))).await
     }
 }
 

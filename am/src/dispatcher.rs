@@ -129,6 +129,16 @@ pub(crate) struct Waiting {
     until: Instant,
 }
 
+/// A job that has come to its end.
+pub(crate) struct Over {
+    pub(crate) verdict: Verdict,
+    pub(crate) state: JobState,
+    /// To exit with.
+    pub(crate) status: i32,
+    /// To be closed.
+    pub(crate) ledger: Checkpoint,
+}
+
 /// Something to be done once the ledger's records before it are durable.
 pub(crate) enum Effect {
     Do(Action),
@@ -148,7 +158,7 @@ enum Woken {
 
 impl Dispatcher {
     /// Runs the job to its end.
-    pub(crate) async fn run(mut self) -> Result<(Verdict, JobState, i32), AmError> {
+    pub(crate) async fn run(mut self) -> Result<Over, AmError> {
         let over = self.run_to_end().await;
         // Where another application master may go on, its agents are left alone.
         if self.engine.is_local() && (over.is_err() || self.engine.len() > 0) {
@@ -162,13 +172,12 @@ impl Dispatcher {
             }
         }
         let verdict = over?;
-        self.checkpoint.close().await;
         let status = self.exit(&verdict);
         let state = self.state(Phase::Finished);
         state.write(&self.folder)?;
         self.folder.sync(&self.folder.state_file())?;
         self.teller.show(state.clone());
-        Ok((verdict, state, status))
+        Ok(Over { verdict, state, status, ledger: self.checkpoint })
     }
 
     async fn run_to_end(&mut self) -> Result<Verdict, AmError> {

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::checkpoint::{Checkpoint, LocalCheckpoint};
 use crate::clock::Clock;
-use crate::dispatcher::{Dispatcher, Manner, listen, raised};
+use crate::dispatcher::{Dispatcher, Manner, Over, listen, raised};
 use crate::engine::{Address, Engine, LocalEngine};
 use crate::folder::{Lock, private};
 use crate::outputs::Outputs;
@@ -201,7 +201,7 @@ impl Prepared {
         let state = dispatcher.state(Phase::Running);
         state.write(&dispatcher.folder)?;
         dispatcher.teller.update(Update::Begun(Box::new(state)));
-        let (verdict, state, status) = dispatcher.run().await?;
+        let Over { verdict, state, status, .. } = dispatcher.run().await?;
         Ok(Outcome { verdict, state, status })
     }
 }

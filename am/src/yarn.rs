@@ -25,7 +25,7 @@ use tokio::runtime::Handle;
 
 use crate::checkpoint::{Checkpoint, HdfsCheckpoint};
 use crate::clock::Clock;
-use crate::dispatcher::{Dispatcher, Manner};
+use crate::dispatcher::{Dispatcher, Manner, Over};
 use crate::engine::{Agents, Engine, Kept, Master, Registration, Wants, YarnEngine};
 use crate::history::History;
 use crate::launch::Launch;
@@ -35,7 +35,7 @@ use crate::seen::AllSeen;
 use crate::service::{self, Listening};
 use crate::state::{OnCluster, Phase};
 use crate::story::Teller;
-use crate::{AmError, JobFolder, JobPlan, JobState, Verdict, id, job};
+use crate::{AmError, JobFolder, JobPlan, JobState, id, job};
 
 use browsers::Browsers;
 use ending::Ending;
@@ -121,7 +121,7 @@ impl Attempt {
     }
 
     /// Runs the job.
-    async fn job(self, stop: Arc<Stop>, end: &mut Ending) -> Result<(Verdict, JobState), AmError> {
+    async fn job(self, stop: Arc<Stop>, end: &mut Ending) -> Result<Over, AmError> {
         let Self { here, history, listener, address, browsers, mut engine, mut registration } = self;
         let attempt = here.attempt();
         // Whoever had the job before is to write no more before anything of it is read.
@@ -205,7 +205,7 @@ impl Attempt {
         dispatcher.manner.keep(&state, state.write(&dispatcher.folder)?);
         tokio::select! {
             biased;
-            outcome = dispatcher.run() => outcome.map(|(verdict, state, _)| (verdict, state)),
+            outcome = dispatcher.run() => outcome,
             error = superseded => Err(error),
             error = not_said(&history, &am) => Err(error),
         }

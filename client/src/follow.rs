@@ -173,9 +173,11 @@ impl Watch<'_> {
         }
     }
 
-    /// While nothing runs, and when the job is about to be over, the ResourceManager knows first.
+    /// While nothing runs, and when the job is about to be over, the ResourceManager knows first: its application master answers nobody
+    /// any more.
     async fn look_at_application(&mut self, see: &mut dyn FnMut(Seen)) -> Result<(), ClientError> {
-        let runs = self.state.as_ref().is_some_and(|state| state.phase == Phase::Running);
+        let runs =
+            !self.link.is_lost() && self.state.as_ref().is_some_and(|state| state.phase == Phase::Running);
         if self.asking.is_empty() {
             if !is_due(self.asked_rm, if runs { SELDOM } else { OFTEN }) {
                 return Ok(());

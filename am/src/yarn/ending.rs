@@ -13,12 +13,13 @@ use tokio::time::timeout;
 
 use super::surroundings::Surroundings;
 use crate::checkpoint::Successor;
+use crate::dispatcher::Over;
 use crate::engine::Finisher;
 use crate::history::{History, Keeper};
 use crate::launch::Launch;
 use crate::outputs::Outputs;
 use crate::remote::Remote;
-use crate::{AmError, JobFolder, JobState, Verdict};
+use crate::{AmError, JobFolder, Verdict};
 
 /// How long clearing away may take.
 const CLEARING: Duration = Duration::from_mins(1);
@@ -78,13 +79,16 @@ impl Ending {
     }
 
     /// Tells YARN how the job ended, if it did. Returns the status to exit with.
-    pub(super) async fn tell(mut self, outcome: Result<(Verdict, JobState), AmError>) -> i32 {
+    pub(super) async fn tell(mut self, outcome: Result<Over, AmError>) -> i32 {
         match outcome {
-            Ok((Verdict::CommitFailed { why }, _)) if self.attempt < self.most_attempts => {
+            Ok(Over { verdict: Verdict::CommitFailed { why }, mut ledger, .. })
+                if self.attempt < self.most_attempts =>
+            {
+                ledger.close().await;
                 tracing::error!("the output could not be committed, the next attempt tries again: {why}");
                 1
             }
-            Ok((verdict, state)) => self.over(&verdict, state).await,
+            Ok(over) => self.over(over).await,
             Err(
                 error @ (AmError::Superseded { .. } | AmError::Left { .. } | AmError::Interrupted { .. }),
             ) => {
@@ -121,7 +125,8 @@ impl Ending {
         }
     }
 
-    async fn over(&mut self, verdict: &Verdict, state: JobState) -> i32 {
+    async fn over(&mut self, over: Over) -> i32 {
+        let Over { ref verdict, state, mut ledger, .. } = over;
         let (status, text) = match verdict {
             Verdict::Succeeded => (FinalStatus::Succeeded, String::new()),
             Verdict::Failed { why } => (FinalStatus::Failed, format!("The job failed: {why}.")),
@@ -144,7 +149,7 @@ impl Ending {
                 Verdict::Succeeded | Verdict::CommitFailed { .. } => true,
             }
         };
-        let ((), is_clear) = tokio::join!(keep, abort);
+        let ((), (), is_clear) = tokio::join!(ledger.close(), keep, abort);
         if matches!(verdict, Verdict::CommitFailed { .. }) {
             // What the commit has left is for people to look at. Whoever finds the staging folder of an application that is
             // over removes that, too; and no other attempt needs the folder.
