@@ -185,8 +185,9 @@ fn built() -> Result<PathBuf, Box<dyn Error>> {
     let bins = std::env::current_exe()?.parent().ok_or("no folder of binaries")?.to_owned();
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--quiet", "--bins", "-p", "forebay", "-p", "forebay-benches"]);
-    if bins.ends_with("release") {
-        build.arg("--release");
+    // The profile's name is the folder's, but for the usual one.
+    if let Some(profile) = bins.file_name().filter(|name| *name != "debug") {
+        build.arg("--profile").arg(profile);
     }
     let status = build.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null()).status()?;
     if status.success() { Ok(bins) } else { Err("the contestants do not build".into()) }
