@@ -9,12 +9,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-/// The folder of built binaries. They are built here, so that no test runs a stale one.
+/// The folder of built binaries. They are built here, so that no test runs a stale one; with `FOREBAY_TEST_BINS=built` they are there,
+/// as `cargo test --workspace` has made them, whose features would be built once more.
 pub fn bin_dir() -> &'static Path {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     DIR.get_or_init(|| {
         let test = std::env::current_exe().expect("a test has a path");
         let dir = test.ancestors().nth(2).expect("a test lies in target/PROFILE/deps").to_owned();
+        if std::env::var_os("FOREBAY_TEST_BINS").is_some_and(|bins| bins == "built") {
+            return dir;
+        }
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--bins", "-p", "forebay", "-p", "forebay-fixtures"]);
         if dir.ends_with("release") {

@@ -1,5 +1,7 @@
 //! HDFS's block checksums: one 32-bit CRC for every chunk of a block, kept big-endian in its meta file.
 
+mod lanes;
+
 use crc_fast::{crc32_iscsi, crc32_iso_hdlc};
 
 use crate::meta::ChecksumType;
@@ -18,17 +20,53 @@ impl ChecksumType {
             Self::Crc32 => crc32_iso_hdlc,
             Self::Crc32c => crc32_iscsi,
         };
-        let mut sums = sums.chunks_exact(CHECKSUM_LEN);
-        data.chunks(chunk).position(|bytes| {
+        let right = if self == Self::Crc32c { lanes::matching(data, sums, chunk) } else { 0 };
+        let mut sums = sums.chunks_exact(CHECKSUM_LEN).skip(right);
+        let differs = data.chunks(chunk).skip(right).position(|bytes| {
             let stored = sums.next().and_then(|sum| sum.try_into().ok()).map(u32::from_be_bytes);
             stored != Some(crc(bytes))
-        })
+        });
+        differs.map(|index| right + index)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// The checksums of data, by the crate that knows both kinds for one text.
+    fn sums_of(kind: ChecksumType, data: &[u8], chunk: usize) -> Vec<u8> {
+        let crc = if kind == ChecksumType::Crc32 { crc32_iso_hdlc } else { crc32_iscsi };
+        data.chunks(chunk).flat_map(|c| crc(c).to_be_bytes()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn many_chunks_are_compared_as_one_by_one(
+            data in prop::collection::vec(any::<u8>(), 0..6000), chunk in prop_oneof![1usize..700, (1usize..90).prop_map(|n| 8 * n)],
+            bad in any::<prop::sample::Index>(), bit in 0..8u32, is_bad in any::<bool>(), crc32c in any::<bool>(),
+        ) {
+            let kind = if crc32c { ChecksumType::Crc32c } else { ChecksumType::Crc32 };
+            let sums = sums_of(kind, &data, chunk);
+            let (mut data, mut first) = (data, None);
+            if is_bad && !data.is_empty() {
+                let at = bad.index(data.len());
+                data[at] ^= 1 << bit;
+                first = Some(at / chunk);
+            }
+            prop_assert_eq!(kind.first_mismatch(&data, &sums, chunk), first);
+            // A checksum that is bad, or is not there.
+            let (mut sums, whole) = (sums, data.len().div_ceil(chunk));
+            if first.is_none() && whole > 0 {
+                let at = bad.index(whole);
+                sums[at * CHECKSUM_LEN] ^= 1 << bit;
+                prop_assert_eq!(kind.first_mismatch(&data, &sums, chunk), Some(at));
+                prop_assert_eq!(kind.first_mismatch(&data, &sums[..at * CHECKSUM_LEN], chunk), Some(at));
+            }
+        }
+    }
 
     #[test]
     fn published_check_values() {
