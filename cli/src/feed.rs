@@ -11,7 +11,7 @@ use forebay_feeder::{
     Cache, Delivered, Ended, FeedError, Hdfs, Input, Meter, Outcome, Plan, PlanError, PlanOptions, Report,
     Settings, Sink, Stop, Watch, Worker, WorkerError, feed,
 };
-use forebay_job::values::{self, ForLines, FormatName};
+use forebay_job::values::{self, FormatName, RecordOptions};
 use forebay_record::Format;
 use rustix::process::Signal;
 use serde_json::json;
@@ -102,12 +102,15 @@ impl From<PlanError> for Failure {
 }
 
 fn format(args: &FeedArgs) -> Result<Format, Failure> {
-    values::record_format(args.format, args.delimiter.as_ref(), args.line_ending).map_err(|option| {
-        let name = match option {
-            ForLines::Delimiter => "--delimiter",
-            ForLines::LineEnding => "--line-ending lf",
-        };
-        Failure::usage(format!("{name} is for lines; it has no meaning with --format bytes or fixed:N"))
+    let options = RecordOptions {
+        delimiter: args.delimiter.as_ref(),
+        line_ending: args.line_ending,
+        framing: args.framing,
+        sequencefile: args.sequencefile,
+    };
+    values::record_format(args.format, options).map_err(|misplaced| {
+        let (name, word) = misplaced.setting();
+        Failure::usage(misplaced.message(&format!("--{name}{word}"), &format!("--format {}", args.format)))
     })
 }
 

@@ -25,7 +25,7 @@ use crate::lease::{LeaseObserver, StreamPosition};
 use crate::report::SplitReport;
 use crate::sink::{Halt, Sink, Watch, is_wanted};
 use crate::skip::{CannotSkip, Passed, Skipper};
-use crate::source::{Dry, Item, Leased, RecordRange, Source};
+use crate::source::{Coding, Dry, Item, Leased, RecordRange, Source};
 use crate::{DeliveryError, Meter};
 
 /// Bytes read at once where they have to be seen.
@@ -59,9 +59,9 @@ pub(crate) struct Delivery<'a> {
     counter: Option<Counter>,
     /// Leaves out the beginning of the range in hand.
     skipper: Option<Skipper>,
-    /// Decodes compressed ranges; made for the first of them.
+    /// Decodes ranges that are not delivered as they are stored; made for the first of them.
     decoding: Option<Decoding>,
-    /// What the range in hand decodes to, if it is compressed.
+    /// What the range in hand decodes to, if it is decoded.
     unpacked: Option<Unpacked>,
     /// A lease whose first byte is still to come.
     to_begin: Option<Leased>,
@@ -95,7 +95,7 @@ impl<'a> Delivery<'a> {
         let Output { sink, watch, meter, delivered } = output;
         let terminator = match format {
             Format::Lines(terminator) => Some(terminator),
-            Format::Bytes | Format::Fixed(_) => None,
+            Format::Bytes | Format::Fixed(_) | Format::Sequence(_) => None,
         };
         let rewriter = terminator
             .filter(|_| settings.line_ending == LineEnding::Lf)
@@ -172,10 +172,14 @@ impl<'a> Delivery<'a> {
             self.skipper = skipper.map_err(|error| cannot_skip(&error, range.task.file.name()))?;
             self.to_begin = Some(leased);
         }
-        // A compressed file's later splits have nothing to decode.
-        let codec = range.codec.filter(|_| range.task.span.start == 0);
+        let coding = range.coding.clone().filter(|coding| match coding {
+            // A compressed file's later splits have nothing to decode.
+            Coding::Codec(_) => range.task.span.start == 0,
+            Coding::Sequence(..) => !range.bytes.is_empty(),
+        });
+        let at = range.bytes.start;
         self.range = Some(range);
-        codec.map_or(Ok(()), |codec| self.begin_decoding(codec))
+        coding.map_or(Ok(()), |coding| self.begin_decoding(coding, at))
     }
 
     /// Whether bytes have to pass through memory.

@@ -90,6 +90,15 @@ pub enum PlanError {
         /// The codec that its name stands for.
         codec: Codec,
     },
+    /// A file without a byte that should be a SequenceFile.
+    #[error(
+        "cannot read {path} as a SequenceFile: it is empty, and one without records has a header, so it was never finished; write it \
+         again, or remove it"
+    )]
+    EmptySequence {
+        /// The file.
+        path: String,
+    },
     /// The file is no whole number of records.
     #[error(
         "cannot cut {path} into records of {record} bytes: its {len} bytes leave a remainder of {remainder}; check the record length"
@@ -187,6 +196,23 @@ pub enum SourceError {
         /// What is wrong, and where.
         source: DecodeError,
     },
+    /// A SequenceFile is damaged, none, or not what was asked for.
+    #[error("cannot read {path} as a SequenceFile: {source}{}", advice(source))]
+    Sequence {
+        /// The file.
+        path: String,
+        /// What is wrong, and where.
+        source: DecodeError,
+    },
+    /// A SequenceFile among text files.
+    #[error(
+        "{path} is a SequenceFile, as its first bytes say, and has no lines; give --format sequencefile to feed its records, or \
+         --format bytes to pass it on as it is"
+    )]
+    IsSequence {
+        /// The file.
+        path: String,
+    },
     /// No thread, or no descriptor, for decoding.
     #[error("cannot start a decoder for {path}: {source}")]
     NoDecoder {
@@ -220,6 +246,20 @@ pub enum SourceError {
     /// HDFS said no, or nothing.
     #[error(transparent)]
     Hdfs(#[from] HdfsError),
+}
+
+impl SourceError {
+    pub(crate) fn not_sequence(path: String, source: DecodeError) -> Self {
+        Self::Sequence { path, source }
+    }
+}
+
+/// What to do about a SequenceFile that is not read, where the reason does not say it.
+fn advice(error: &DecodeError) -> &'static str {
+    if error.is_refusal() {
+        return "";
+    }
+    ". Restore the file, or pass it on as it is with --format bytes"
 }
 
 /// Handing bytes over failed for a reason other than the reader having gone.

@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use forebay_decode::Codec;
-use forebay_record::{Bound, Ending, EndingStep, Format, Search, Step, Terminator};
+use forebay_record::{
+    Bound, Ending, EndingStep, Format, HeaderError, Search, SequenceHeader, SequenceRecords, Step, Terminator,
+};
 use forebay_remote::{ReadError, Stream};
 use forebay_shortcircuit::VerifyError;
 
@@ -29,9 +31,18 @@ pub(crate) struct RecordRange {
     /// The bytes of their records.
     pub(crate) bytes: Range<u64>,
     /// How these have to be decoded.
-    pub(crate) codec: Option<Codec>,
+    pub(crate) coding: Option<Coding>,
     /// What to append, for a custom delimiter and a file's end.
     pub(crate) append: Vec<u8>,
+}
+
+/// What bytes are before they are decoded.
+#[derive(Debug, Clone)]
+pub(crate) enum Coding {
+    /// A compressed file.
+    Codec(Codec),
+    /// Records of a SequenceFile with this header.
+    Sequence(Arc<SequenceHeader>, SequenceRecords),
 }
 
 /// What a source yields, in this order: `Begin`, any number of `Stored` or `Bytes`, `End`; again and again.
@@ -180,22 +191,41 @@ impl<'p> Source<'p> {
 }
 
 /// Remembers the last bound of a file, so that a line longer than many splits is crossed once, and a run of
-/// overlapping delimiters is looked back through once.
+/// overlapping delimiters is looked back through once; and its header.
 #[derive(Debug, Default)]
-pub(crate) struct KnownBound(Option<(u64, Bound)>);
+pub(crate) struct KnownBound {
+    last: Option<(u64, Bound)>,
+    header: Option<Arc<SequenceHeader>>,
+}
 
 impl KnownBound {
     fn get(&self, at: u64) -> Option<u64> {
-        self.0.filter(|(from, bound)| (*from..=bound.same_until).contains(&at)).map(|(_, bound)| bound.offset)
+        self.last
+            .filter(|(from, bound)| (*from..=bound.same_until).contains(&at))
+            .map(|(_, bound)| bound.offset)
     }
 
     /// A search at `at` that makes use of what is known.
     fn search<'f>(&self, format: &'f Format, at: u64, file_len: u64) -> Search<'f> {
-        Search::behind(format, at, file_len, self.0.map_or(0, |(_, bound)| bound.offset))
+        let search = Search::behind(format, at, file_len, self.last.map_or(0, |(_, bound)| bound.offset));
+        match &self.header {
+            Some(header) => search.with_header(Arc::clone(header)),
+            None => search,
+        }
     }
 
-    fn set(&mut self, at: u64, bound: Bound) {
-        self.0 = Some((at, bound));
+    /// Notes what a search has found.
+    fn set(&mut self, at: u64, bound: Bound, search: &Search<'_>) {
+        self.last = Some((at, bound));
+        self.header = self.header.take().or_else(|| search.header().cloned());
+    }
+
+    /// How what lies between bounds has to be decoded.
+    fn coding(&self, format: &Format) -> Option<Coding> {
+        match (format, &self.header) {
+            (Format::Sequence(records), Some(header)) => Some(Coding::Sequence(Arc::clone(header), *records)),
+            _ => None,
+        }
     }
 }
 
@@ -203,7 +233,7 @@ impl RecordRange {
     /// What a task delivers of a compressed file: all of it, or nothing, as it begins the file or not.
     fn of_compressed(task: Task, codec: Codec, file_len: u64) -> Self {
         let begin = if task.span.start == 0 { 0 } else { file_len };
-        Self { task, bytes: begin..file_len, codec: Some(codec), append: Vec::new() }
+        Self { task, bytes: begin..file_len, coding: Some(Coding::Codec(codec)), append: Vec::new() }
     }
 }
 
@@ -221,16 +251,17 @@ fn ending<'f>(format: &'f Format, bytes: &Range<u64>, file_len: u64) -> Option<E
     }
 }
 
-/// Runs a search with a blocking reader.
+/// Runs a search with a blocking reader. The inner error is the search's own.
 fn run_search<E>(
-    mut search: Search<'_>,
+    search: &mut Search<'_>,
     mut read: impl FnMut(Range<u64>, &mut Vec<u8>) -> Result<(), E>,
-) -> Result<Bound, E> {
+) -> Result<Result<Bound, HeaderError>, E> {
     let mut buffer = Vec::new();
     let mut step = search.step();
     loop {
         match step {
-            Step::Found(bound) => return Ok(bound),
+            Step::Found(bound) => return Ok(Ok(bound)),
+            Step::Failed(error) => return Ok(Err(error)),
             Step::Read(range) => {
                 read(range, &mut buffer)?;
                 step = search.feed(&buffer);

@@ -1,6 +1,10 @@
 //! Leased splits: fed in the order they come, with positions from which another feed can go on.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "../../fixtures/src/sequence.rs"]
+#[allow(dead_code, unreachable_pub, reason = "a part of it serves others")]
+mod written;
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::num::NonZeroU64;
@@ -14,7 +18,7 @@ use forebay_feeder::{
     Delivered, Ended, FileEntry, Hdfs, Lease, LeaseObserver, LeaseQueue, Leases, LineEnding, Meter, Settings,
     Sink, Skip, Stop, StreamPosition, Watch, feed_leases,
 };
-use forebay_record::{Counter, Delimiter, Format, Terminator};
+use forebay_record::{Counter, Delimiter, Fields, Format, Framing, SequenceRecords, Terminator};
 use proptest::prelude::*;
 
 /// Where a lease began: its id, where in the stream, what was left out of its own.
@@ -145,6 +149,48 @@ proptest! {
         prop_assert_eq!(joined, all);
         let skipped = resumed[0].2;
         prop_assert_eq!(if by_records { skipped.records } else { skipped.bytes }, inside);
+    }
+}
+
+#[test]
+fn another_feed_goes_on_inside_a_split_of_a_sequence_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    let texts =
+        (0..30_usize).map(|i| (written::text(format!("k{i}")), written::text("v".repeat(i * 11 % 70))));
+    let kind = written::Kind { interval: 200, ..written::Kind::TEXT };
+    fs::write(&path, written::SequenceFile::write(&kind, &texts.collect::<Vec<_>>()).bytes).unwrap();
+    let leases = leases(&[(&path, 250)]);
+    let settings = Settings { count_records: true, ..Settings::default() };
+    for fields in [Fields::Value, Fields::KeyValue] {
+        for framing in [Framing::Raw, Framing::Length] {
+            let format = Format::Sequence(SequenceRecords { fields, framing });
+            let (stream, begins) = fed(&leases, &format, &settings);
+            let all = records(&format, &stream);
+            assert_eq!(all.len(), 30);
+            for acknowledged in 0..all.len() {
+                let records_of = |begin: &Begin| usize::try_from(begin.1.records).unwrap();
+                let last = begins.iter().rposition(|begin| records_of(begin) <= acknowledged).unwrap();
+                let taken = length_of(&format, &stream, acknowledged as u64) as u64;
+                let mut rest = leases[last..].to_vec();
+                let before = taken - begins[last].1.bytes;
+                // Bytes that end inside a record have it fed whole.
+                for skip in [
+                    Skip::Records((acknowledged - records_of(&begins[last])) as u64),
+                    Skip::Bytes(before),
+                    Skip::Bytes(before + 1),
+                ] {
+                    rest[0].skip = skip;
+                    let (again, _) = fed(&rest, &format, &settings);
+                    let one_longer = skip == Skip::Bytes(before + 1) && all[acknowledged].len() == 1;
+                    let from = acknowledged + usize::from(one_longer);
+                    assert!(
+                        records(&format, &again) == all[from..],
+                        "{fields:?} {framing:?} {acknowledged} {skip:?}"
+                    );
+                }
+            }
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Settings that do not go together.
 
-use crate::choice::{EarlyExit, InputMode, LineEnding, OnRestart, OutputMode};
+use crate::choice::{EarlyExit, Framing, InputMode, LineEnding, OnRestart, OutputMode, SequenceFields};
 use crate::job::Job;
 use crate::places::Place;
-use crate::values::{self, ForLines, FormatName};
+use crate::values::FormatName;
 use crate::{Draft, JobError};
 
 /// The file that holds a list of inputs too long for a variable.
@@ -92,6 +92,8 @@ fn input(job: &Job, draft: &Draft) -> Result<(), JobError> {
         ("format", job.format != FormatName::Auto),
         ("delimiter", job.delimiter.is_some()),
         ("line-ending", job.line_ending != LineEnding::Keep),
+        ("framing", job.framing != Framing::Raw),
+        ("sequencefile", job.sequencefile != SequenceFields::Value),
         ("split-size", job.split_size.is_some()),
         ("epochs", job.epochs != 1),
         ("cache-dir", job.cache_dir.is_some()),
@@ -124,13 +126,10 @@ fn input(job: &Job, draft: &Draft) -> Result<(), JobError> {
 }
 
 fn records(job: &Job, draft: &Draft) -> Result<(), JobError> {
-    let option = match values::record_format(job.format, job.delimiter.as_ref(), job.line_ending) {
-        Ok(_) => return Ok(()),
-        Err(ForLines::Delimiter) => draft.shown("delimiter"),
-        Err(ForLines::LineEnding) => format!("{} lf", draft.shown("line-ending")),
-    };
-    let format = draft.shown("format");
-    conflict(format!("{option} is for lines; it has no meaning with {format} bytes or fixed:N"))
+    let Err(misplaced) = job.checked_format() else { return Ok(()) };
+    let (name, word) = misplaced.setting();
+    let (option, format) = (draft.shown(name), draft.shown("format"));
+    conflict(misplaced.message(&format!("{option}{word}"), &format!("{format} {}", job.format)))
 }
 
 fn output(job: &Job, draft: &Draft) -> Result<(), JobError> {

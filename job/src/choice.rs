@@ -83,6 +83,24 @@ choice! {
 }
 
 choice! {
+    /// How delivered records are set apart.
+    Framing:
+    /// As the format does it.
+    Raw = "raw",
+    /// Each behind its length.
+    Length = "length",
+}
+
+choice! {
+    /// What of a SequenceFile's records is delivered.
+    SequenceFields:
+    /// Values.
+    Value = "value",
+    /// Keys and values.
+    KeyValue = "key-value",
+}
+
+choice! {
     /// How delivered lines end.
     LineEnding:
     /// As stored.

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use forebay_record::{Delimiter, Format, Terminator};
 use serde::{Deserialize, Serialize};
 
-use crate::choice::{EarlyExit, InputMode, LineEnding, OnRestart, OutputMode};
+use crate::choice::{EarlyExit, Framing, InputMode, LineEnding, OnRestart, OutputMode, SequenceFields};
 use crate::paths::{InputPath, LinkedFile, Output};
 use crate::places;
-use crate::values::{self, FormatName};
+use crate::values::{self, FormatName, Misplaced, RecordOptions};
 use crate::{Draft, JobError, checks};
 
 /// A job. It comes from a [`Draft`] or from a file's text alone, and so its parts go together.
@@ -42,6 +42,10 @@ pub struct Job {
     pub delimiter: Option<Delimiter>,
     /// How delivered lines end.
     pub line_ending: LineEnding,
+    /// How delivered records are set apart.
+    pub framing: Framing,
+    /// What of a SequenceFile's records is delivered.
+    pub sequencefile: SequenceFields,
     /// Bytes per split; else the HDFS block, or a default for local files.
     pub split_size: Option<NonZeroU64>,
     /// How many times everything is fed, at least 1.
@@ -122,6 +126,8 @@ impl Job {
             format: FormatName::Auto,
             delimiter: None,
             line_ending: LineEnding::Keep,
+            framing: Framing::Raw,
+            sequencefile: SequenceFields::Value,
             split_size: None,
             epochs: 1,
             verify: true,
@@ -164,12 +170,22 @@ impl Job {
         crate::file::write(self)
     }
 
-    /// The record format that `format` and `delimiter` make together.
+    /// The record format that `format` and the options for it make together.
     pub fn record_format(&self) -> Format {
         let lines = || Format::Lines(self.delimiter.clone().map_or(Terminator::Any, Terminator::Delimiter));
-        // A draft with options for lines and another format is refused, so this never falls back.
-        values::record_format(self.format, self.delimiter.as_ref(), self.line_ending)
-            .unwrap_or_else(|_| lines())
+        // A draft with options for another format is refused, so this never falls back.
+        self.checked_format().unwrap_or_else(|_| lines())
+    }
+
+    /// The same, or the option that does not go with the format.
+    pub(crate) fn checked_format(&self) -> Result<Format, Misplaced> {
+        let options = RecordOptions {
+            delimiter: self.delimiter.as_ref(),
+            line_ending: self.line_ending,
+            framing: self.framing,
+            sequencefile: self.sequencefile,
+        };
+        values::record_format(self.format, options)
     }
 
     /// The inputs by alias; aliases and paths in the order given.

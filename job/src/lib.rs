@@ -22,7 +22,7 @@ mod scanner;
 mod settings;
 pub mod values;
 
-pub use choice::{EarlyExit, InputMode, LineEnding, OnRestart, OutputMode};
+pub use choice::{EarlyExit, Framing, InputMode, LineEnding, OnRestart, OutputMode, SequenceFields};
 pub use draft::Draft;
 pub use error::{JobError, Origin};
 pub use job::Job;

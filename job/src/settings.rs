@@ -3,7 +3,7 @@
 
 mod readers;
 
-use crate::choice::{EarlyExit, InputMode, LineEnding, OnRestart, OutputMode};
+use crate::choice::{EarlyExit, Framing, InputMode, LineEnding, OnRestart, OutputMode, SequenceFields};
 use crate::job::Job;
 use crate::paths::{InputPath, LinkedFile, Output};
 use crate::values::{self, FormatName};
@@ -234,7 +234,8 @@ pub static SETTINGS: &[Setting] = &[
         default: Some("auto"),
         heading: RECORDS,
         help: "Records: lines (of compressed files, too, by their names), bytes (no records: splits as they are), fixed:N \
-               (N bytes each), or auto: lines, of files that only their first bytes say to be compressed, too",
+               (N bytes each), sequencefile (Hadoop's SequenceFiles), or auto: lines, of files that only their first bytes \
+               say to be compressed, too",
         read: |job, texts| one(&mut job.format, texts, values::format),
         write: |job| unless(&FormatName::Auto, &job.format, FormatName::to_string),
     },
@@ -258,6 +259,28 @@ pub static SETTINGS: &[Setting] = &[
         help: "How delivered lines end: as stored, or always with \\n",
         read: |job, texts| one(&mut job.line_ending, texts, word),
         write: |job| unless(&LineEnding::Keep, &job.line_ending, LineEnding::to_string),
+    },
+    Setting {
+        name: "framing",
+        kind: Kind::Choice(Framing::WORDS),
+        value_name: "FRAMING",
+        default: Some("raw"),
+        heading: RECORDS,
+        help: "How records of SequenceFiles are set apart: as lines (raw; only text and numbers), or each key and value \
+               behind its length (length: four bytes, the lowest first)",
+        read: |job, texts| one(&mut job.framing, texts, word),
+        write: |job| unless(&Framing::Raw, &job.framing, Framing::to_string),
+    },
+    Setting {
+        name: "sequencefile",
+        kind: Kind::Choice(SequenceFields::WORDS),
+        value_name: "FIELDS",
+        default: Some("value"),
+        heading: RECORDS,
+        help: "What of a SequenceFile's records is delivered: values, or keys and values, with a tab between them where \
+               they are lines",
+        read: |job, texts| one(&mut job.sequencefile, texts, word),
+        write: |job| unless(&SequenceFields::Value, &job.sequencefile, SequenceFields::to_string),
     },
     Setting {
         name: "split-size",

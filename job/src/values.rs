@@ -4,9 +4,9 @@ use core::fmt;
 use core::num::NonZeroU64;
 use core::time::Duration;
 
-use forebay_record::{Delimiter, Format, Terminator};
+use forebay_record::{Delimiter, Fields, Format, SequenceRecords, Terminator};
 
-use crate::choice::LineEnding;
+use crate::choice::{Framing, LineEnding, SequenceFields};
 use crate::names;
 
 /// What `--format` names.
@@ -21,6 +21,8 @@ pub enum FormatName {
     Bytes,
     /// Records of this many bytes.
     Fixed(NonZeroU64),
+    /// Records of Hadoop's SequenceFiles.
+    SequenceFile,
 }
 
 impl fmt::Display for FormatName {
@@ -30,18 +32,20 @@ impl fmt::Display for FormatName {
             Self::Lines => f.write_str("lines"),
             Self::Bytes => f.write_str("bytes"),
             Self::Fixed(n) => write!(f, "fixed:{n}"),
+            Self::SequenceFile => f.write_str("sequencefile"),
         }
     }
 }
 
-const FORMATS: [&str; 4] = ["auto", "lines", "bytes", "fixed:N"];
+const FORMATS: [&str; 5] = ["auto", "lines", "bytes", "fixed:N", "sequencefile"];
 
-/// A record format: `auto`, `lines`, `bytes` or `fixed:N`.
+/// A record format: `auto`, `lines`, `bytes`, `fixed:N` or `sequencefile`.
 pub fn format(text: &str) -> Result<FormatName, String> {
     match text {
         "auto" => Ok(FormatName::Auto),
         "lines" => Ok(FormatName::Lines),
         "bytes" => Ok(FormatName::Bytes),
+        "sequencefile" => Ok(FormatName::SequenceFile),
         _ => match text.strip_prefix("fixed:") {
             Some(n) => nonzero_size(n).map(FormatName::Fixed).map_err(|e| format!("the record length: {e}")),
             None => Err(names::unknown("format", text, &FORMATS)),
@@ -49,33 +53,84 @@ pub fn format(text: &str) -> Result<FormatName, String> {
     }
 }
 
-/// An option that has a meaning for lines only.
+/// What is said of records, besides the format's name.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordOptions<'a> {
+    /// What ends a line, if not any line ending.
+    pub delimiter: Option<&'a Delimiter>,
+    /// How delivered lines end.
+    pub line_ending: LineEnding,
+    /// How delivered records are set apart.
+    pub framing: Framing,
+    /// What of a SequenceFile's records is delivered.
+    pub sequencefile: SequenceFields,
+}
+
+/// An option that has no meaning with the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ForLines {
+pub enum Misplaced {
     /// `delimiter`
     Delimiter,
     /// `line-ending lf`
     LineEnding,
+    /// `framing length`
+    Framing,
+    /// `sequencefile key-value`
+    SequenceFile,
+}
+
+impl Misplaced {
+    /// The setting's name, and the word that has no meaning, if it is one of some.
+    pub fn setting(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Delimiter => ("delimiter", ""),
+            Self::LineEnding => ("line-ending", " lf"),
+            Self::Framing => ("framing", " length"),
+            Self::SequenceFile => ("sequencefile", " key-value"),
+        }
+    }
+
+    /// What to say of it, under the name and beside the format that the user has given.
+    pub fn message(self, option: &str, format: &str) -> String {
+        let what = match self {
+            Self::Delimiter | Self::LineEnding => "lines",
+            Self::Framing | Self::SequenceFile => "records of SequenceFiles",
+        };
+        format!("{option} is for {what}; it has no meaning with {format}")
+    }
 }
 
 /// The format that the record options make together, or the option that has no meaning with it.
-pub fn record_format(
-    name: FormatName,
-    delimiter: Option<&Delimiter>,
-    ending: LineEnding,
-) -> Result<Format, ForLines> {
-    let format = match name {
+pub fn record_format(name: FormatName, options: RecordOptions<'_>) -> Result<Format, Misplaced> {
+    let RecordOptions { delimiter, line_ending, framing, sequencefile } = options;
+    let is_of_lines = matches!(name, FormatName::Auto | FormatName::Lines);
+    let is_sequence = name == FormatName::SequenceFile;
+    let misplaced = [
+        (Misplaced::Delimiter, !is_of_lines && delimiter.is_some()),
+        (Misplaced::LineEnding, !is_of_lines && line_ending == LineEnding::Lf),
+        (Misplaced::Framing, !is_sequence && framing == Framing::Length),
+        (Misplaced::SequenceFile, !is_sequence && sequencefile == SequenceFields::KeyValue),
+    ];
+    if let Some((option, _)) = misplaced.into_iter().find(|(_, is_misplaced)| *is_misplaced) {
+        return Err(option);
+    }
+    Ok(match name {
         FormatName::Auto | FormatName::Lines => {
-            return Ok(Format::Lines(delimiter.cloned().map_or(Terminator::Any, Terminator::Delimiter)));
+            Format::Lines(delimiter.cloned().map_or(Terminator::Any, Terminator::Delimiter))
         }
         FormatName::Bytes => Format::Bytes,
         FormatName::Fixed(n) => Format::Fixed(n),
-    };
-    match (delimiter, ending) {
-        (Some(_), _) => Err(ForLines::Delimiter),
-        (None, LineEnding::Lf) => Err(ForLines::LineEnding),
-        (None, LineEnding::Keep) => Ok(format),
-    }
+        FormatName::SequenceFile => Format::Sequence(SequenceRecords {
+            fields: match sequencefile {
+                SequenceFields::Value => Fields::Value,
+                SequenceFields::KeyValue => Fields::KeyValue,
+            },
+            framing: match framing {
+                Framing::Raw => forebay_record::Framing::Raw,
+                Framing::Length => forebay_record::Framing::Length,
+            },
+        }),
+    })
 }
 
 /// A size in bytes: a number, or a number and K, M, G or T (1024ⁿ).
@@ -298,12 +353,31 @@ mod tests {
     }
 
     #[test]
-    fn options_for_lines_have_no_meaning_elsewhere() {
-        let (bar, keep) = (delimiter("|").unwrap(), LineEnding::Keep);
-        assert!(matches!(record_format(FormatName::Lines, Some(&bar), LineEnding::Lf), Ok(Format::Lines(_))));
-        assert_eq!(record_format(FormatName::Bytes, None, keep), Ok(Format::Bytes));
-        assert_eq!(record_format(FormatName::Bytes, Some(&bar), keep), Err(ForLines::Delimiter));
-        assert_eq!(record_format(FormatName::Bytes, None, LineEnding::Lf), Err(ForLines::LineEnding));
+    fn options_have_no_meaning_elsewhere() {
+        use FormatName::{Auto, Bytes, Lines, SequenceFile};
+        let bar = delimiter("|").unwrap();
+        let none = RecordOptions {
+            delimiter: None,
+            line_ending: LineEnding::Keep,
+            framing: Framing::Raw,
+            sequencefile: SequenceFields::Value,
+        };
+        let delimited = RecordOptions { delimiter: Some(&bar), line_ending: LineEnding::Lf, ..none };
+        assert!(matches!(record_format(Lines, delimited), Ok(Format::Lines(_))));
+        assert_eq!(record_format(Bytes, none), Ok(Format::Bytes));
+        assert_eq!(record_format(Bytes, delimited), Err(Misplaced::Delimiter));
+        let lf = RecordOptions { line_ending: LineEnding::Lf, ..none };
+        for format in [Bytes, SequenceFile] {
+            assert_eq!(record_format(format, lf), Err(Misplaced::LineEnding));
+        }
+        let framed = RecordOptions { framing: Framing::Length, ..none };
+        let pairs = RecordOptions { sequencefile: SequenceFields::KeyValue, ..none };
+        assert!(matches!(record_format(SequenceFile, framed), Ok(Format::Sequence(_))));
+        assert!(matches!(record_format(SequenceFile, pairs), Ok(Format::Sequence(_))));
+        for format in [Auto, Lines, Bytes] {
+            assert_eq!(record_format(format, framed), Err(Misplaced::Framing));
+            assert_eq!(record_format(format, pairs), Err(Misplaced::SequenceFile));
+        }
     }
 
     #[test]
@@ -314,6 +388,8 @@ mod tests {
         assert!(format("fixed:0").is_err() && format("fixed:").is_err() && format("fixed:x").is_err());
         assert!(format("line").unwrap_err().contains("'lines'"));
         assert!(format("fixed").unwrap_err().contains("'fixed:N'"));
+        assert_eq!(format("sequencefile"), Ok(FormatName::SequenceFile));
+        assert!(format("sequence").unwrap_err().contains("'sequencefile'"));
         assert!(!format("tfrecord").unwrap_err().contains("did you mean"));
     }
 

@@ -112,6 +112,17 @@ fn draft(settings: &[Given]) -> Draft {
     draft
 }
 
+#[test]
+fn a_file_says_what_a_job_of_sequence_files_says() {
+    let records = "format = 'sequencefile'\nframing = 'length'\nsequencefile = 'key-value'\n";
+    let job = Job::from_toml(&format!("input = ['a']\ncommand = ['c']\n{records}")).unwrap();
+    let text = job.to_toml();
+    for line in records.lines() {
+        assert!(text.replace('"', "'").contains(line), "{text}");
+    }
+    assert_eq!(Job::from_toml(&text).unwrap(), job);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { max_global_rejects: 1_000_000, ..ProptestConfig::default() })]
 

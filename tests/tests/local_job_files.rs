@@ -250,6 +250,8 @@ const WRONG: &[(&str, &[(&str, &str)])] = &[
     ),
     ("delimiter", &[("''", "empty"), (r"'\q'", "not understood"), ("1", "a text in quotes")]),
     ("line-ending", &[("'crlf'", "known: keep, lf"), ("1", "a text in quotes")]),
+    ("framing", &[("'lines'", "known: raw, length"), ("1", "a text in quotes")]),
+    ("sequencefile", &[("'key'", "known: value, key-value"), ("1", "a text in quotes")]),
     (
         "split-size",
         &[("0", "at least 1"), ("'1.5G'", "a size is"), ("-1", "a size is"), ("1.5", "a size, as")],
@@ -374,6 +376,13 @@ fn settings_that_do_not_go_together_are_refused() {
     for (flags, words) in [
         (&["--format", "bytes", "--delimiter", "x"][..], &["--delimiter is for lines", "--format"][..]),
         (&["--format", "fixed:8", "--line-ending", "lf"], &["--line-ending lf is for lines"]),
+        (&["--framing", "length"], &["--framing length is for records of SequenceFiles", "--format auto"]),
+        (
+            &["--format", "lines", "--sequencefile", "key-value"],
+            &["--sequencefile key-value is for records of SequenceFiles"],
+        ),
+        (&["--input-mode", "list", "--framing", "length"], &["--framing has no meaning"]),
+        (&["--input-mode", "list", "--sequencefile", "key-value"], &["--sequencefile has no meaning"]),
         (
             &["--input-mode", "download", "--format", "bytes"],
             &["--format has no meaning with --input-mode download"],

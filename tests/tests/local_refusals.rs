@@ -169,6 +169,14 @@ fn wrong_use_is_refused_with_status_2_and_the_nearest_name() {
         (&["in", "--delimiter", r"\q"], &["--delimiter", r"\n \r \t"]),
         (&["in", "--delimiter", "|", "--format", "bytes"], &["--delimiter is for lines"]),
         (&["in", "--line-ending", "lf", "--format", "fixed:4"], &["--line-ending lf is for lines"]),
+        (
+            &["in", "--framing", "length"],
+            &["--framing length is for records of SequenceFiles", "--format auto"],
+        ),
+        (
+            &["in", "--sequencefile", "key-value", "--format", "bytes"],
+            &["--sequencefile key-value is for", "--format bytes"],
+        ),
         (&["in", "--line-ending", "crlf"], &["--line-ending", "keep, lf"]),
         (&["in", "--json", "--quiet"], &["--json", "--quiet"]),
         (&["s3://bucket/key"], &["s3://bucket/key", "file://, hdfs://"]),

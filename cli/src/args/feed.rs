@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use forebay_job::LineEnding;
 use forebay_job::values::{self, FormatName};
+use forebay_job::{Framing, LineEnding, SequenceFields};
 use forebay_split::Shard;
 
 use super::EXIT_CODES;
@@ -43,7 +44,8 @@ pub(crate) struct FeedArgs {
     pub(crate) command: Vec<OsString>,
 
     /// Records: lines (of compressed files, too, by their names), bytes (no records: splits as they are), fixed:N
-    /// (N bytes each), or auto: lines, of files that only their first bytes say to be compressed, too
+    /// (N bytes each), sequencefile (Hadoop's SequenceFiles), or auto: lines, of files that only their first bytes say
+    /// to be compressed, too
     #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = values::format)]
     pub(crate) format: FormatName,
 
@@ -52,8 +54,18 @@ pub(crate) struct FeedArgs {
     pub(crate) delimiter: Option<forebay_record::Delimiter>,
 
     /// How delivered lines end: as stored, or always with \n
-    #[arg(long, value_name = "ENDING", default_value = LineEnding::Keep.word(), value_parser = line_ending())]
+    #[arg(long, value_name = "ENDING", default_value = LineEnding::Keep.word(), value_parser = word::<LineEnding>(LineEnding::WORDS))]
     pub(crate) line_ending: LineEnding,
+
+    /// How records of SequenceFiles are set apart: as lines (raw; only text and numbers), or each key and value behind
+    /// its length (length: four bytes, the lowest first)
+    #[arg(long, value_name = "FRAMING", default_value = Framing::Raw.word(), value_parser = word::<Framing>(Framing::WORDS))]
+    pub(crate) framing: Framing,
+
+    /// What of a SequenceFile's records is delivered: values, or keys and values, with a tab between them where they
+    /// are lines
+    #[arg(long, value_name = "FIELDS", default_value = SequenceFields::Value.word(), value_parser = word::<SequenceFields>(SequenceFields::WORDS))]
+    pub(crate) sequencefile: SequenceFields,
 
     /// Bytes per split (K M G T are 1024ⁿ). Default: the HDFS block; 128M for local files
     #[arg(long, value_name = "SIZE", value_parser = values::nonzero_size)]
@@ -102,6 +114,9 @@ pub(crate) struct FeedArgs {
 }
 
 /// Shows the words that there are, and takes them.
-fn line_ending() -> impl TypedValueParser<Value = LineEnding> {
-    PossibleValuesParser::new(LineEnding::WORDS).try_map(|word| word.parse::<LineEnding>())
+fn word<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err = String> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<T>())
 }

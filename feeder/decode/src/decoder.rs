@@ -1,10 +1,13 @@
-//! One file's decoder, whichever codec it has.
+//! One file's decoder, whichever codec or format it has.
 
 use core::fmt;
+
+use forebay_record::{SequenceHeader, SequenceRecords};
 
 use crate::bzip2::Bzip2;
 use crate::hadoop::Hadoop;
 use crate::lz4::{Lz4Block, Lz4Frame};
+use crate::sequence::Sequence;
 use crate::snappy::{SnappyBlock, SnappyFrame};
 use crate::zlib::{Gzip, Zlib};
 use crate::zstd::Zstd;
@@ -35,7 +38,8 @@ pub(crate) trait Steps {
 
 /// Decodes one file, fed in pieces of any length.
 pub struct Decoder {
-    codec: Codec,
+    /// `None` for what is no compressed file as a whole.
+    codec: Option<Codec>,
     /// The first bytes, until they have told which form the file has.
     head: Vec<u8>,
     /// How many of them the reader has taken.
@@ -48,7 +52,18 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder for a file that has to be of this format.
     pub fn new(codec: Codec) -> Self {
-        Self { codec, head: Vec::new(), taken: 0, steps: None, at: 0 }
+        Self { codec: Some(codec), head: Vec::new(), taken: 0, steps: None, at: 0 }
+    }
+
+    /// A decoder for records of a SequenceFile with this header, from a sync marker at `at` on, or from the header's end. Where the
+    /// records end before the file does, what follows has to begin with a sync marker, too.
+    pub fn of_sequence(
+        header: &SequenceHeader,
+        records: SequenceRecords,
+        at: u64,
+    ) -> Result<Self, DecodeError> {
+        let sequence = Sequence::new(header, records).map_err(|reason| DecodeError { offset: 0, reason })?;
+        Ok(Self { codec: None, head: Vec::new(), taken: 0, steps: Some(Box::new(sequence)), at })
     }
 
     /// Takes the file's next bytes and appends what they decode to, within `out`'s capacity. Gives the number of bytes
@@ -90,11 +105,12 @@ impl Decoder {
 
     /// The first bytes are there: the form of the file is known.
     fn begin(&mut self) -> Result<(), DecodeError> {
+        let Some(codec) = self.codec else { return Ok(()) };
         let found = Codec::of_head(&self.head);
-        if found.is_some_and(|found| found != self.codec) {
+        if found.is_some_and(|found| found != codec) {
             return Err(self.error(Reason::NotThis { found }));
         }
-        self.steps = Some(match self.codec {
+        self.steps = Some(match codec {
             Codec::Gzip => Box::new(Gzip::new()),
             Codec::Deflate => Box::new(Zlib::new()),
             Codec::Zstd => Box::new(Zstd::new().map_err(|reason| self.error(reason))?),

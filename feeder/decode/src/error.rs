@@ -1,4 +1,6 @@
-//! What is wrong with a compressed file, and where.
+//! What is wrong with a compressed file or a SequenceFile, and where.
+
+use forebay_record::{HeaderError, HeaderReason};
 
 use crate::Codec;
 
@@ -43,9 +45,45 @@ pub enum Reason {
         /// The limit in bytes.
         most: u64,
     },
+    /// A SequenceFile's codec that is not known.
+    #[error(
+        "its records are compressed by {0}, and Default-, Deflate-, Gzip-, BZip2-, Snappy-, Lz4- and ZStandardCodec are known; write it \
+         again with one of them"
+    )]
+    UnknownCodec(String),
+    /// A SequenceFile's keys or values that make no lines.
+    #[error(
+        "its {what} are of the class {class}, which are bytes and make no lines; ask for them behind their lengths, with --framing length"
+    )]
+    NotText {
+        /// `keys`, `values`.
+        what: &'static str,
+        /// Their Java class.
+        class: String,
+    },
+    /// A SequenceFile's header.
+    #[error("{0}")]
+    Header(HeaderReason),
     /// A feature of the format that is not decoded.
     #[error("it needs {0}, which is not supported")]
     Unsupported(&'static str),
+}
+
+impl From<HeaderError> for DecodeError {
+    fn from(HeaderError { offset, reason }: HeaderError) -> Self {
+        Self { offset, reason: Reason::Header(reason) }
+    }
+}
+
+impl DecodeError {
+    /// Whether the file may be whole, but of a kind that is not read, or not in the way that was asked for.
+    pub fn is_refusal(&self) -> bool {
+        match &self.reason {
+            Reason::UnknownCodec(_) | Reason::NotText { .. } | Reason::Unsupported(_) => true,
+            Reason::Header(reason) => matches!(reason, HeaderReason::Version(_)),
+            _ => false,
+        }
+    }
 }
 
 impl Reason {

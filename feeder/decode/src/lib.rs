@@ -1,4 +1,4 @@
-//! Compressed formats: bytes in, bytes out.
+//! Compressed formats, and SequenceFiles: bytes in, bytes out.
 //!
 //! Pure: no I/O, no clock. A [`Decoder`] takes a file's bytes in pieces of any length and gives what they decode to, never
 //! more at once than the caller has room for, so that memory is bounded whatever the file says. The codecs themselves are
@@ -12,6 +12,7 @@ mod error;
 mod gather;
 mod hadoop;
 mod lz4;
+mod sequence;
 mod snappy;
 mod zlib;
 mod zstd;

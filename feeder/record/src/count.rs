@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use memchr::memchr2;
 
 use crate::ending::missing;
-use crate::{Delimiter, Format, Terminator};
+use crate::{Delimiter, Fields, Format, Framing, SequenceRecords, Terminator};
 
 /// Counts the records of a stream that begins at a record's start, in pieces of any length.
 #[derive(Debug, Clone)]
@@ -23,6 +23,49 @@ enum Rule {
     /// With the unmatched bytes at the end of the last piece, fewer than the delimiter has.
     Delimiter(Delimiter, Vec<u8>),
     Fixed(NonZeroU64),
+    Framed(Frames),
+}
+
+/// Records of some fields, each behind its length.
+#[derive(Debug, Clone)]
+struct Frames {
+    /// Fields of a record.
+    fields: u8,
+    /// Fields of the record in hand that are complete.
+    complete: u8,
+    /// Bytes seen of the length of the field in hand.
+    seen: u8,
+    /// That length; what is left of it, once all its bytes were seen.
+    left: u32,
+}
+
+impl Frames {
+    fn new(fields: u8) -> Self {
+        Self { fields, complete: 0, seen: 0, left: 0 }
+    }
+
+    /// As [`Counter::length_to_next`].
+    fn length_to_next(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        loop {
+            while self.seen < 4 {
+                self.left |= u32::from(*bytes.get(at)?) << (8 * self.seen);
+                self.seen += 1;
+                at += 1;
+            }
+            let n = usize::try_from(self.left).map_or(bytes.len() - at, |left| left.min(bytes.len() - at));
+            at += n;
+            self.left -= u32::try_from(n).unwrap_or(self.left);
+            if self.left > 0 {
+                return None;
+            }
+            (self.seen, self.complete) = (0, self.complete + 1);
+            if self.complete == self.fields {
+                self.complete = 0;
+                return Some(at);
+            }
+        }
+    }
 }
 
 impl Counter {
@@ -33,6 +76,16 @@ impl Counter {
             Format::Lines(Terminator::Delimiter(delimiter)) => Rule::Delimiter(delimiter.clone(), Vec::new()),
             Format::Fixed(len) => Rule::Fixed(*len),
             Format::Bytes => return None,
+            Format::Sequence(SequenceRecords { framing: Framing::Length, fields: Fields::Value }) => {
+                Rule::Framed(Frames::new(1))
+            }
+            Format::Sequence(SequenceRecords { framing: Framing::Length, fields: Fields::KeyValue }) => {
+                Rule::Framed(Frames::new(2))
+            }
+            // As lines they are delivered, and as lines they are read.
+            Format::Sequence(SequenceRecords { framing: Framing::Raw, .. }) => {
+                Rule::Delimiter(Delimiter::newline(), Vec::new())
+            }
         };
         Some(Self { rule, offset: 0, records: 0, boundary: 0 })
     }
@@ -131,6 +184,7 @@ impl Counter {
                 let left = record.get() - self.offset % record.get();
                 usize::try_from(left).ok().filter(|&left| left <= bytes.len())
             }
+            Rule::Framed(frames) => frames.length_to_next(bytes),
         }
     }
 }
@@ -141,7 +195,7 @@ mod tests {
     use crate::{Ending, EndingStep};
     use proptest::prelude::*;
 
-    fn formats() -> [Format; 6] {
+    fn formats() -> [Format; 7] {
         let delimited = |d: &[u8]| Format::Lines(Terminator::Delimiter(Delimiter::new(d).unwrap()));
         [
             Format::Lines(Terminator::Any),
@@ -150,6 +204,7 @@ mod tests {
             delimited(b"aba"),
             delimited(b"\n\n"),
             Format::Fixed(NonZeroU64::new(3).unwrap()),
+            Format::Sequence(SequenceRecords { fields: Fields::KeyValue, framing: Framing::Raw }),
         ]
     }
 
@@ -162,6 +217,7 @@ mod tests {
                 Format::Lines(Terminator::Any) if rest.starts_with(b"\r\n") => Some(2),
                 Format::Lines(Terminator::Any) if matches!(rest[0], b'\n' | b'\r') => Some(1),
                 Format::Lines(Terminator::Delimiter(d)) if rest.starts_with(d.bytes()) => Some(d.len()),
+                Format::Sequence(_) if rest[0] == b'\n' => Some(1),
                 Format::Fixed(n) if (at as u64 + 1).is_multiple_of(n.get()) => Some(1),
                 _ => None,
             };
@@ -217,6 +273,32 @@ mod tests {
                     };
                 };
                 prop_assert_eq!(counter.missing(), wanted, "{:?}", format);
+            }
+        }
+
+        #[test]
+        fn records_behind_their_lengths_are_counted_whatever_the_pieces(
+            records in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..8),
+            piece in 1usize..20,
+            until in 0u64..9,
+        ) {
+            for (fields, of_each) in [(Fields::Value, 1), (Fields::KeyValue, 2)] {
+                let format = Format::Sequence(SequenceRecords { fields, framing: Framing::Length });
+                let (mut stream, mut ends) = (Vec::new(), vec![0]);
+                for record in &records {
+                    for _ in 0..of_each {
+                        stream.extend(u32::try_from(record.len()).unwrap().to_le_bytes());
+                        stream.extend(record);
+                    }
+                    ends.push(stream.len() as u64);
+                }
+                let mut counter = Counter::new(&format).unwrap();
+                let used: usize = stream.chunks(piece).map(|piece| counter.advance(piece, until)).sum();
+                counter.finish();
+                let counted = until.min(records.len() as u64);
+                prop_assert_eq!(counter.records(), counted);
+                prop_assert_eq!(counter.boundary(), ends[usize::try_from(counted).unwrap()]);
+                prop_assert_eq!(used as u64, if until > counted { stream.len() as u64 } else { counter.boundary() });
             }
         }
 

@@ -44,6 +44,11 @@ impl Delimiter {
         }
     }
 
+    /// A line feed.
+    pub fn newline() -> Self {
+        Self { finder: Arc::new(Finder::new(b"\n").into_owned()), overlaps_itself: false }
+    }
+
     /// The delimiter's bytes.
     pub fn bytes(&self) -> &[u8] {
         self.finder.needle()

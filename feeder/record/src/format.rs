@@ -1,8 +1,8 @@
-//! What a record is: lines, raw bytes, or records of a fixed length.
+//! What a record is: lines, raw bytes, records of a fixed length, or those of a container.
 
 use std::num::NonZeroU64;
 
-use crate::Delimiter;
+use crate::{Delimiter, SequenceRecords};
 
 /// What ends a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,9 @@ pub enum Format {
     Bytes,
     /// Records of this many bytes; a split owns those that begin in `[start, end)`.
     Fixed(NonZeroU64),
+    /// Records of Hadoop's SequenceFiles, by Hadoop's rule: a split owns what begins at a sync marker in `[start, end)`, and
+    /// the first one what follows the header.
+    Sequence(SequenceRecords),
 }
 
 impl Format {
@@ -32,6 +35,7 @@ impl Format {
             Self::Lines(_) => "lines".into(),
             Self::Bytes => "bytes".into(),
             Self::Fixed(n) => format!("fixed:{n}"),
+            Self::Sequence(_) => "sequencefile".into(),
         }
     }
 }

@@ -11,6 +11,7 @@ mod format;
 mod lf;
 mod seam;
 mod search;
+mod sequence;
 
 pub use count::Counter;
 pub use delimiter::{Delimiter, DelimiterError};
@@ -19,6 +20,10 @@ pub use format::{Format, Terminator};
 pub use lf::LfRewriter;
 pub use seam::Seam;
 pub use search::{Bound, Search, Step};
+pub use sequence::{
+    Compression, ESCAPE, Fields, Framing, HeaderError, HeaderReason, MARKER, SequenceHeader, SequenceRecords,
+    begins_sequence_file, vint, vint_len,
+};
 
 /// The UTF-8 byte order mark; Hadoop's `LineRecordReader` drops it at offset 0 of a file.
 pub const BOM: &[u8] = b"\xEF\xBB\xBF";

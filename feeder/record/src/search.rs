@@ -5,11 +5,13 @@
 //! stands across the offset.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use memchr::memchr2;
+use memchr::{memchr2, memmem};
 
 use crate::delimiter::{LookBack, index};
-use crate::{BOM, Delimiter, Format, Terminator};
+use crate::sequence::MOST;
+use crate::{BOM, Delimiter, ESCAPE, Format, HeaderError, HeaderReason, MARKER, SequenceHeader, Terminator};
 
 /// Where the records of a split begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub enum Step {
     Read(Range<u64>),
     /// The search is over.
     Found(Bound),
+    /// The file has no such records.
+    Failed(HeaderError),
 }
 
 /// A search for the first record start of the split that begins at an offset. See [`Step`].
@@ -38,6 +42,7 @@ pub struct Search<'f> {
     file_len: u64,
     state: State,
     chunk: u64,
+    header: Option<Arc<SequenceHeader>>,
 }
 
 #[derive(Debug)]
@@ -52,6 +57,11 @@ enum State {
     LookBack(LookBack),
     /// Cutting by the delimiter, an occurrence may begin at `from` or later.
     DelimiterFrom(u64),
+    /// Reading a container's header, as much as its first chunks.
+    Header,
+    /// Scanning for the sync marker, which may begin at this offset or later.
+    MarkerFrom(u64),
+    Failed(HeaderError),
 }
 
 impl<'f> Search<'f> {
@@ -78,8 +88,24 @@ impl<'f> Search<'f> {
                 State::LookBack(LookBack::new(at, known))
             }
             Format::Lines(Terminator::Delimiter(_)) => State::DelimiterFrom(at),
+            Format::Sequence(_) => State::Header,
         };
-        Self { format, at, file_len, state, chunk: Self::FIRST_CHUNK }
+        Self { format, at, file_len, state, chunk: Self::FIRST_CHUNK, header: None }
+    }
+
+    /// The same search in a file whose header is known.
+    #[must_use]
+    pub fn with_header(mut self, header: Arc<SequenceHeader>) -> Self {
+        if let State::Header = self.state {
+            self.state = self.behind_header(&header);
+        }
+        self.header = Some(header);
+        self
+    }
+
+    /// The file's header, if it has one and it was read.
+    pub fn header(&self) -> Option<&Arc<SequenceHeader>> {
+        self.header.as_ref()
     }
 
     /// What the search needs now.
@@ -92,6 +118,9 @@ impl<'f> Search<'f> {
             State::DelimiterFrom(from) => {
                 Step::Read(self.ahead(*from, self.chunk.max(2 * self.delimiter().len() as u64)))
             }
+            State::Header => Step::Read(self.ahead(0, self.chunk)),
+            State::MarkerFrom(from) => Step::Read(self.ahead(*from, self.chunk)),
+            State::Failed(error) => Step::Failed(error.clone()),
         }
     }
 
@@ -114,8 +143,13 @@ impl<'f> Search<'f> {
                     None => State::LookBack(back),
                 },
                 State::DelimiterFrom(from) => self.scan_delimiter(from, bytes),
+                State::Header => self.read_header(bytes),
+                State::MarkerFrom(from) => self.scan_marker(from, bytes),
+                State::Failed(error) => State::Failed(error),
             };
-            self.chunk = (self.chunk * 4).min(Self::MAX_CHUNK);
+            // Headers are read from their beginning each time.
+            let most = if let State::Header = self.state { MOST } else { Self::MAX_CHUNK };
+            self.chunk = (self.chunk * 4).min(most);
         }
         self.step()
     }
@@ -152,6 +186,46 @@ impl<'f> Search<'f> {
         // The last bytes may begin an occurrence: they are looked at again together with what follows.
         let again = end.saturating_sub(delimiter.len() as u64 - 1);
         self.unless_at_end(end, State::DelimiterFrom(from.max(again)))
+    }
+
+    fn read_header(&mut self, bytes: &[u8]) -> State {
+        let seen = bytes.len() as u64;
+        let failed = |reason| State::Failed(HeaderError { offset: seen, reason });
+        match SequenceHeader::parse(bytes) {
+            Ok(Some(header)) => {
+                let state = self.behind_header(&header);
+                self.header = Some(Arc::new(header));
+                state
+            }
+            Ok(None) if seen == self.file_len => failed(HeaderReason::Truncated),
+            Ok(None) if seen >= MOST => failed(HeaderReason::TooLong),
+            Ok(None) => State::Header,
+            Err(error) => State::Failed(error),
+        }
+    }
+
+    /// Where records begin at the header's end, no marker stands before the first of them that is not in a block.
+    fn behind_header(&self, header: &SequenceHeader) -> State {
+        if self.at <= header.end {
+            State::Found(Bound { offset: header.end, same_until: header.end })
+        } else {
+            State::MarkerFrom(self.at)
+        }
+    }
+
+    fn scan_marker(&self, from: u64, bytes: &[u8]) -> State {
+        let mut wanted = [0; ESCAPE.len() + MARKER];
+        wanted[..ESCAPE.len()].copy_from_slice(&ESCAPE);
+        if let Some(header) = &self.header {
+            wanted[ESCAPE.len()..].copy_from_slice(&header.marker);
+        }
+        if let Some(i) = memmem::find(bytes, &wanted) {
+            let offset = from + i as u64;
+            return State::Found(Bound { offset, same_until: offset });
+        }
+        let end = from + bytes.len() as u64;
+        let again = end.saturating_sub(wanted.len() as u64 - 1);
+        self.unless_at_end(end, State::MarkerFrom(from.max(again)))
     }
 
     fn unless_at_end(&self, seen: u64, more: State) -> State {

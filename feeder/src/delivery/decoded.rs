@@ -1,18 +1,19 @@
-//! Compressed ranges: what they decode to is treated like the bytes of a plain file.
+//! Ranges that are decoded: what they decode to is treated like the bytes of a plain file.
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use forebay_decode::Codec;
+use forebay_decode::Decoder;
 use forebay_record::{BOM, Counter, Format, Terminator};
 
 use super::Delivery;
 use super::decoding::{Broken, Decoding};
 use crate::SourceError;
 use crate::sink::Halt;
+use crate::source::Coding;
 
 /// What is known of the decoded stream of the range in hand.
 pub(super) struct Unpacked {
-    codec: Codec,
+    coding: Coding,
     /// The stream's first bytes, as long as they may become a byte order mark; `None` behind them.
     mark: Option<Vec<u8>>,
     has_records: bool,
@@ -21,10 +22,12 @@ pub(super) struct Unpacked {
 }
 
 impl Unpacked {
-    fn new(codec: Codec, format: &Format) -> Self {
+    fn new(coding: Coding, format: &Format) -> Self {
         let is_delimited = matches!(format, Format::Lines(Terminator::Delimiter(_)));
         let ending = Counter::new(format).filter(|_| is_delimited);
-        Self { codec, mark: Some(Vec::new()), has_records: false, ending }
+        // What stands in a record is no mark.
+        let mark = matches!(coding, Coding::Codec(_)).then(Vec::new);
+        Self { coding, mark, has_records: false, ending }
     }
 
     /// Whether there was anything but a byte order mark.
@@ -58,10 +61,15 @@ impl Unpacked {
 }
 
 impl Delivery<'_> {
-    /// Takes a compressed range in hand.
-    pub(super) fn begin_decoding(&mut self, codec: Codec) -> Result<(), Halt> {
-        self.unpacked = Some(Unpacked::new(codec, self.format));
-        self.with_decoding(|decoding, _| decoding.begin(codec))
+    /// Takes a range in hand whose bytes, from `at` in the file on, are to be decoded.
+    pub(super) fn begin_decoding(&mut self, coding: Coding, at: u64) -> Result<(), Halt> {
+        let decoder = match &coding {
+            Coding::Codec(codec) => Decoder::new(*codec),
+            Coding::Sequence(header, records) => Decoder::of_sequence(header, *records, at)
+                .map_err(|source| Halt::Input(SourceError::not_sequence(self.file_name(), source)))?,
+        };
+        self.unpacked = Some(Unpacked::new(coding, self.format));
+        self.with_decoding(|decoding, _| decoding.begin(decoder))
     }
 
     /// Bytes of it as they are stored.
@@ -73,7 +81,7 @@ impl Delivery<'_> {
     }
 
     /// All of it was read: delivers what is still to come, and fails if it is not whole. What it has decoded to, if it was
-    /// compressed.
+    /// decoded.
     pub(super) fn end_decoding(&mut self) -> Result<Option<Unpacked>, Halt> {
         if self.unpacked.is_none() {
             return Ok(None);
@@ -119,8 +127,11 @@ impl Delivery<'_> {
         self.decoding = Some(decoding);
         result.map_err(|broken| match (broken, &self.unpacked) {
             (Broken::Halted(halt), _) => halt,
-            (Broken::Failed(source), Some(Unpacked { codec, .. })) => {
+            (Broken::Failed(source), Some(Unpacked { coding: Coding::Codec(codec), .. })) => {
                 Halt::Input(SourceError::Undecodable { path: self.file_name(), codec: *codec, source })
+            }
+            (Broken::Failed(source), Some(Unpacked { coding: Coding::Sequence(..), .. })) => {
+                Halt::Input(SourceError::not_sequence(self.file_name(), source))
             }
             (Broken::Failed(_) | Broken::Gone, _) => {
                 Halt::Input(SourceError::DecoderGone { path: self.file_name() })
@@ -135,7 +146,8 @@ mod tests {
 
     /// What is passed on of a stream that comes in pieces.
     fn passed(stream: &[u8], piece: usize) -> Vec<u8> {
-        let mut unpacked = Unpacked::new(Codec::Gzip, &Format::Lines(Terminator::Any));
+        let coding = Coding::Codec(forebay_decode::Codec::Gzip);
+        let mut unpacked = Unpacked::new(coding, &Format::Lines(Terminator::Any));
         let mut all = Vec::new();
         for piece in stream.chunks(piece) {
             let (held, rest) = unpacked.pass(piece);

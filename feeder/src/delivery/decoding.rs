@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use forebay_decode::{Codec, DecodeError, Decoder};
+use forebay_decode::{DecodeError, Decoder};
 use rustix::event::{EventfdFlags, PollFlags, eventfd};
 
 use crate::sink::{Halt, Watch, wait_for};
@@ -38,7 +38,7 @@ impl From<Halt> for Broken {
 }
 
 enum Order {
-    Begin(Codec),
+    Begin(Decoder),
     Bytes(Vec<u8>),
     End,
 }
@@ -97,9 +97,9 @@ impl Decoding {
         Ok(Self { orders: Some(orders), answers: Some(answers), spare, wake, thread: Some(thread) })
     }
 
-    /// The next bytes are a file's of this codec. Called when nothing is under way.
-    pub(super) fn begin(&mut self, codec: Codec) -> Result<(), Broken> {
-        let sent = self.orders.as_ref().map(|orders| orders.try_send(Order::Begin(codec)));
+    /// The next bytes are for this decoder. Called when nothing is under way.
+    pub(super) fn begin(&mut self, decoder: Decoder) -> Result<(), Broken> {
+        let sent = self.orders.as_ref().map(|orders| orders.try_send(Order::Begin(decoder)));
         if let Some(Ok(())) = sent { Ok(()) } else { Err(Broken::Gone) }
     }
 
@@ -206,8 +206,8 @@ impl Bench {
             // There is room for another one.
             self.bell.ring();
             let result = match (order, &mut decoder) {
-                (Order::Begin(codec), decoder) => {
-                    *decoder = Some(Decoder::new(codec));
+                (Order::Begin(next), decoder) => {
+                    *decoder = Some(next);
                     Ok(Ok(()))
                 }
                 (Order::Bytes(bytes), Some(decoder)) => self.decode(decoder, &bytes),

@@ -61,7 +61,7 @@ impl<'p> LocalFile<'p> {
         if detect && codec.is_none() && matches!(format, Format::Lines(_)) {
             let mut head = Vec::new();
             file.read(0..len.min(Codec::HEAD as u64), &mut head)?;
-            file.codec = codec::by_head(format, &head);
+            file.codec = codec::by_head(&file.name, format, &head)?;
         }
         Ok(file)
     }
@@ -88,13 +88,14 @@ impl<'p> LocalFile<'p> {
         if let Some(offset) = self.known.get(at) {
             return Ok(offset);
         }
-        let search = self.known.search(self.format, at, self.len);
+        let mut search = self.known.search(self.format, at, self.len);
         // A search may have to cross a very long line.
-        let bound = run_search(search, |range, buffer| {
+        let found = run_search(&mut search, |range, buffer| {
             is_wanted(watch).map_err(Dry::Halted)?;
             self.read(range, buffer).map_err(Dry::from)
         })?;
-        self.known.set(at, bound);
+        let bound = found.map_err(|error| SourceError::not_sequence(self.name.clone(), error.into()))?;
+        self.known.set(at, bound, &search);
         Ok(bound.offset)
     }
 
@@ -108,7 +109,7 @@ impl<'p> LocalFile<'p> {
             Some(ending) => run_ending(ending, |range, buffer| self.read(range, buffer))?,
             None => Vec::new(),
         };
-        Ok(RecordRange { task, bytes, codec: None, append })
+        Ok(RecordRange { task, bytes, coding: self.known.coding(self.format), append })
     }
 }
 

@@ -24,7 +24,16 @@ pub(crate) struct Encoded {
 
 /// Decodes `file`, which comes in pieces, with so much room at a time.
 pub(crate) fn decode(codec: Codec, file: &[u8], piece: usize, room: usize) -> Result<Vec<u8>, DecodeError> {
-    let mut decoder = Decoder::new(codec);
+    decode_with(Decoder::new(codec), file, piece, room)
+}
+
+/// The same with a decoder of the caller's.
+pub(crate) fn decode_with(
+    mut decoder: Decoder,
+    file: &[u8],
+    piece: usize,
+    room: usize,
+) -> Result<Vec<u8>, DecodeError> {
     let mut all = Vec::new();
     let mut out = Vec::with_capacity(room);
     let capacity = out.capacity();
@@ -106,6 +115,30 @@ pub(crate) fn raw_snappy(data: &[u8]) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(data).unwrap()
 }
 
+fn deflate(data: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(6));
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn bzip2(data: &[u8]) -> Vec<u8> {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::new(1));
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// What Hadoop's codec of this kind makes of data.
+pub(crate) fn as_hadoop(codec: Codec, data: &[u8]) -> Vec<u8> {
+    match codec {
+        Codec::Gzip => gzip(data, GzBuilder::new()),
+        Codec::Deflate => deflate(data),
+        Codec::Zstd => zstd(data, 3, true),
+        Codec::Bzip2 => bzip2(data),
+        Codec::Snappy => hadoop(data, 5000, 5000, raw_snappy),
+        Codec::Lz4 => hadoop(data, 5000, 700, lz4_flex::block::compress),
+    }
+}
+
 /// The same data as every encoder writes it.
 pub(crate) fn encodings(data: &[u8]) -> Vec<Encoded> {
     let mut all = Vec::new();
@@ -117,12 +150,8 @@ pub(crate) fn encodings(data: &[u8]) -> Vec<Encoded> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::none());
     encoder.write_all(data).unwrap();
     add(Codec::Gzip, "stored", encoder.finish().unwrap(), true, true);
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(6));
-    encoder.write_all(data).unwrap();
-    add(Codec::Deflate, "plain", encoder.finish().unwrap(), true, true);
-    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::new(1));
-    encoder.write_all(data).unwrap();
-    add(Codec::Bzip2, "level 1", encoder.finish().unwrap(), true, true);
+    add(Codec::Deflate, "plain", deflate(data), true, true);
+    add(Codec::Bzip2, "level 1", bzip2(data), true, true);
     add(Codec::Zstd, "with checksum", zstd(data, 3, true), true, true);
     add(Codec::Zstd, "level 19, no checksum", zstd(data, 19, false), true, false);
     let skipped = [&b"\x5a\x2a\x4d\x18\x03\0\0\0abc"[..], &zstd(data, 1, true)].concat();

@@ -11,6 +11,7 @@ fn run(format: &Format, at: u64, file: &[u8]) -> (Bound, u64) {
     loop {
         match search.step() {
             Step::Found(bound) => return (bound, read),
+            Step::Failed(error) => panic!("{error}"),
             Step::Read(range) => {
                 assert!(range.start < range.end && range.end <= file.len() as u64, "{range:?}");
                 read += range.end - range.start;
@@ -28,6 +29,7 @@ fn run_in_a_row(format: &Format, file: &[u8], step: usize) -> u64 {
         let bound = loop {
             match search.step() {
                 Step::Found(bound) => break bound,
+                Step::Failed(error) => panic!("{error}"),
                 Step::Read(range) => {
                     read += range.end - range.start;
                     search.feed(&file[index(range.start)..index(range.end)]);

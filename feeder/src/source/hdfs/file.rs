@@ -217,7 +217,7 @@ impl HdfsFile {
                 }
             };
         }
-        Ok(RecordRange { task, bytes, codec: None, append })
+        Ok(RecordRange { task, bytes, coding: known.coding(format), append })
     }
 
     /// How it is compressed: as its name says, or its first bytes where they may.
@@ -227,7 +227,7 @@ impl HdfsFile {
             return Ok(named);
         }
         let look = async || self.read(0..self.len.min(Codec::HEAD as u64)).await;
-        Ok(codec::by_head(format, self.head.get_or_try_init(look).await?))
+        codec::by_head(&self.name(), format, self.head.get_or_try_init(look).await?)
     }
 
     /// A short range for a search: what is known already is not read again.
@@ -249,9 +249,10 @@ impl HdfsFile {
             match step {
                 Step::Read(range) => step = search.feed(&self.look(range).await?),
                 Step::Found(bound) => {
-                    known.set(at, bound);
+                    known.set(at, bound, &search);
                     return Ok(bound.offset);
                 }
+                Step::Failed(error) => return Err(SourceError::not_sequence(self.name(), error.into())),
             }
         }
     }
