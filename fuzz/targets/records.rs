@@ -39,6 +39,7 @@ fn bound(format: &Format, at: u64, file: &[u8], known: u64) -> Bound {
     loop {
         match search.step() {
             Step::Found(bound) => return bound,
+            Step::Failed(error) => panic!("{error}"),
             Step::Read(range) => {
                 assert!(range.start < range.end && range.end <= file.len() as u64, "{range:?}");
                 read += range.end - range.start;
