@@ -62,10 +62,10 @@ pub struct Outcome {
 
 impl Prepared {
     /// Plans a new job. Nothing is made or started; the inputs are looked up.
-    pub fn new(job: Job) -> Result<Self, AmError> {
+    pub fn new(mut job: Job) -> Result<Self, AmError> {
         let id = id::new()
             .map_err(|error| AmError::System { action: "draw random numbers", source: error.into() })?;
-        let plan = JobPlan::new(&id, &job)?;
+        let plan = JobPlan::new(&id, &mut job)?;
         Ok(Self { job, plan, begun: None })
     }
 

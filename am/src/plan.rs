@@ -5,6 +5,7 @@ use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
 use forebay_feeder::{FileEntry, Hdfs, Input, Plan, PlanError, PlanOptions};
+use forebay_job::values::FormatName;
 use forebay_job::{InputMode, Job};
 use forebay_protocol::v1;
 use forebay_record::Format;
@@ -49,22 +50,45 @@ struct KeptFile {
     file: FileEntry,
 }
 
+/// Files of each format that the names of a job's inputs say.
+#[derive(Debug, Default)]
+struct Named {
+    tfrecord: Option<String>,
+    other: Option<String>,
+}
+
+impl Named {
+    /// Notes the files of one input. All inputs of a job have one format.
+    fn note(&mut self, format: &Format, files: &[FileEntry]) -> Result<(), PlanError> {
+        let Some(file) = files.first() else { return Ok(()) };
+        let place = if *format == Format::TfRecord { &mut self.tfrecord } else { &mut self.other };
+        place.get_or_insert_with(|| file.address.clone());
+        match (&self.tfrecord, &self.other) {
+            (Some(path), Some(other)) => Err(PlanError::Mixed { path: path.clone(), other: other.clone() }),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl JobPlan {
-    /// Looks up the inputs of a job, which may take as long as HDFS takes to answer.
-    pub fn new(id: &str, job: &Job) -> Result<Self, AmError> {
+    /// Looks up the inputs of a job, which may take as long as HDFS takes to answer. What their names say of the format is
+    /// written into the job, where nobody else has said it.
+    pub fn new(id: &str, job: &mut Job) -> Result<Self, AmError> {
         Self::plan(id, job, false)
     }
 
     /// As [`JobPlan::new`], and asks where the files on HDFS lie. Not to be called from async code.
-    pub fn located(id: &str, job: &Job) -> Result<Self, AmError> {
+    pub fn located(id: &str, job: &mut Job) -> Result<Self, AmError> {
         Self::plan(id, job, true)
     }
 
-    fn plan(id: &str, job: &Job, locate: bool) -> Result<Self, AmError> {
+    fn plan(id: &str, job: &mut Job, locate: bool) -> Result<Self, AmError> {
         let by_file = job.input_mode != InputMode::Stream;
         let mut aliases: Vec<String> = Vec::new();
         let mut files = Vec::new();
         let mut located = Located::default();
+        let by_name = !by_file && job.is_format_by_name();
+        let mut named = Named::default();
         for inputs in job.inputs.chunk_by(|a, b| a.alias == b.alias) {
             let Some(name) = inputs.first().map(|input| &input.alias) else { continue };
             let known = aliases.iter().position(|alias| alias == name);
@@ -76,13 +100,17 @@ impl JobPlan {
             let inputs: Vec<_> = inputs.collect::<Result<_, _>>().map_err(PlanError::from)?;
             // What is given as whole files may be of any format.
             let format = if by_file { Format::Bytes } else { job.record_format() };
-            let options = PlanOptions { format, split_size: job.split_size, shard: Shard::WHOLE };
+            let options = PlanOptions { format, by_name, split_size: job.split_size, shard: Shard::WHOLE };
             let plan = Plan::new(&inputs, options, Hdfs::new(job.hdfs_timeout))?;
             let entries = plan.entries()?;
+            named.note(plan.format(), &entries)?;
             if locate {
                 located.add(&plan, &entries, by_file)?;
             }
             files.extend(entries.into_iter().map(|file| KeptFile { alias, file }));
+        }
+        if named.tfrecord.is_some() && by_name {
+            job.format = FormatName::TfRecord;
         }
         files.shrink_to_fit();
         Ok(Self::of(Kept { version: VERSION, job: id.to_owned(), aliases, files, located }, job))

@@ -45,7 +45,8 @@ fn prepare_and_run(args: &FeedArgs, talk: Talk) -> Result<Exit, Failure> {
         .map(|input| Input::parse(input))
         .collect::<Result<_, _>>()
         .map_err(PlanError::from)?;
-    let options = PlanOptions { format, split_size: args.split_size, shard: args.shard };
+    let by_name = values::is_by_name(args.format, args.delimiter.as_ref(), args.line_ending);
+    let options = PlanOptions { format, by_name, split_size: args.split_size, shard: args.shard };
     let folder = args.cache_dir.as_deref().zip(args.cache_size);
     let cache = folder.map(|(folder, size)| Arc::new(Cache::new(Path::new(folder), size)));
     let hdfs = Hdfs::new(Duration::from_secs(args.hdfs_timeout)).with_cache(cache.clone());

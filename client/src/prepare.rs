@@ -99,9 +99,9 @@ impl Client {
     /// Plans a job and looks whether the cluster can run it. Nothing is changed. Relative paths of what is shipped are seen from
     /// `folder`.
     pub fn prepare(&self, job: Job, folder: &str) -> Result<Prepared, ClientError> {
-        let job = job.on_cluster(&self.site.authority, &self.site.home, folder)?;
+        let mut job = job.on_cluster(&self.site.authority, &self.site.home, folder)?;
         refuse_kept_folder(&job)?;
-        let plan = JobPlan::located(NO_ID, &job)?;
+        let plan = JobPlan::located(NO_ID, &mut job)?;
         self.runtime.block_on(async {
             for output in &job.outputs {
                 let refused = |error: &dyn std::fmt::Display| ClientError::Refused(error.to_string());

@@ -11,15 +11,15 @@ use crate::{PlanError, SourceError};
 /// Suffixes of other compressors, whose files are no records and cannot be decoded.
 const OTHERS: [&str; 8] = ["lzo", "lzo_deflate", "xz", "lzma", "z", "br", "zip", "7z"];
 
-/// The codec of a file of which lines are wanted, as its name has it.
+/// The codec of a file of which decoded records are wanted, as its name has it.
 pub(crate) fn by_name(format: &Format, name: &str) -> Option<Codec> {
     match format {
-        Format::Lines(_) => suffix(name).and_then(Codec::of_suffix),
+        Format::Lines(_) | Format::TfRecord => suffix(name).and_then(Codec::of_suffix),
         Format::Bytes | Format::Fixed(_) | Format::Sequence(_) => None,
     }
 }
 
-/// The same by its first bytes. What these say to be no text at all is refused.
+/// The same by its first bytes, of which only lines are known from all codecs. What these say to be no text at all is refused.
 pub(crate) fn by_head(name: &str, format: &Format, head: &[u8]) -> Result<Option<Codec>, SourceError> {
     match format {
         Format::Lines(_) if begins_sequence_file(head) => {
@@ -28,7 +28,7 @@ pub(crate) fn by_head(name: &str, format: &Format, head: &[u8]) -> Result<Option
         Format::Lines(_) => {
             Ok(Codec::of_head(head).or(Codec::begins_with_skippable(head).then_some(Codec::Zstd)))
         }
-        Format::Bytes | Format::Fixed(_) | Format::Sequence(_) => Ok(None),
+        Format::Bytes | Format::Fixed(_) | Format::Sequence(_) | Format::TfRecord => Ok(None),
     }
 }
 
@@ -41,17 +41,19 @@ pub(crate) fn check(format: &Format, name: &str, len: u64) -> Result<(), PlanErr
     let refused = |why| Err(PlanError::Compressed { path: name.to_owned(), suffix: suffix.to_owned(), why });
     let is_other = OTHERS.iter().any(|other| other.eq_ignore_ascii_case(suffix));
     match (format, Codec::of_suffix(suffix)) {
-        (Format::Lines(_), Some(codec)) if len == 0 && !codec.may_be_empty() => {
+        (Format::Lines(_) | Format::TfRecord, Some(codec)) if len == 0 && !codec.may_be_empty() => {
             Err(PlanError::NothingToDecode { path: name.to_owned(), codec })
         }
-        (Format::Fixed(_), Some(_)) => refused("compressed files are decoded into lines only"),
-        (Format::Lines(_) | Format::Fixed(_), None) if is_other => refused("such files cannot be decoded"),
+        (Format::Fixed(_), Some(_)) => refused("compressed files are decoded into lines and TFRecords only"),
+        (Format::Lines(_) | Format::Fixed(_) | Format::TfRecord, None) if is_other => {
+            refused("such files cannot be decoded")
+        }
         _ => Ok(()),
     }
 }
 
 /// What a name ends in, behind the last dot.
-fn suffix(name: &str) -> Option<&str> {
+pub(crate) fn suffix(name: &str) -> Option<&str> {
     let (stem, suffix) = name.rsplit_once('.')?;
     (!stem.is_empty()).then_some(suffix)
 }

@@ -95,7 +95,7 @@ impl<'a> Delivery<'a> {
         let Output { sink, watch, meter, delivered } = output;
         let terminator = match format {
             Format::Lines(terminator) => Some(terminator),
-            Format::Bytes | Format::Fixed(_) | Format::Sequence(_) => None,
+            Format::Bytes | Format::Fixed(_) | Format::Sequence(_) | Format::TfRecord => None,
         };
         let rewriter = terminator
             .filter(|_| settings.line_ending == LineEnding::Lf)

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use forebay_decode::{Codec, DecodeError};
+use forebay_record::TfRecordError;
 use forebay_store::{AddressError, HdfsError};
 
 /// Planning failed: nothing was started, nothing was fed.
@@ -98,6 +99,16 @@ pub enum PlanError {
     EmptySequence {
         /// The file.
         path: String,
+    },
+    /// Files of several formats, where their names were to say which.
+    #[error(
+        "cannot feed {path} and {other} together: one is named like TFRecords and the other is not; give them to feeds of their own, or say with --format what both are"
+    )]
+    Mixed {
+        /// A file with TFRecords.
+        path: String,
+        /// One whose name does not say so.
+        other: String,
     },
     /// The file is no whole number of records.
     #[error(
@@ -213,6 +224,34 @@ pub enum SourceError {
         /// The file.
         path: String,
     },
+    /// A TFRecord file is damaged, or none.
+    #[error(
+        "{path} cannot be read as TFRecords {source}. Write the file again or restore it; one that is compressed needs a name that says so (.gz), and --format bytes passes files on as they are"
+    )]
+    NoTfRecords {
+        /// The file.
+        path: String,
+        /// What is wrong, and where.
+        source: TfRecordError,
+    },
+    /// What a compressed file decodes to is no TFRecords, or not whole.
+    #[error(
+        "{path} does not decode to TFRecords: {source}, counted in what it decodes to. Write the file again or restore it"
+    )]
+    DecodesToNoTfRecords {
+        /// The file.
+        path: String,
+        /// What is wrong, and where in what it decodes to.
+        source: TfRecordError,
+    },
+    /// Splits of a TFRecord file do not meet.
+    #[error("{path} cannot be split as TFRecords {source}. Feed it with a larger --split-size")]
+    SplitsApart {
+        /// The file.
+        path: String,
+        /// Where.
+        source: TfRecordError,
+    },
     /// No thread, or no descriptor, for decoding.
     #[error("cannot start a decoder for {path}: {source}")]
     NoDecoder {
@@ -251,6 +290,15 @@ pub enum SourceError {
 impl SourceError {
     pub(crate) fn not_sequence(path: String, source: DecodeError) -> Self {
         Self::Sequence { path, source }
+    }
+
+    /// A TFRecord file has no bounds.
+    pub(crate) fn of_tfrecords(path: String, source: TfRecordError) -> Self {
+        if source.is_of_splits() {
+            Self::SplitsApart { path, source }
+        } else {
+            Self::NoTfRecords { path, source }
+        }
     }
 }
 

@@ -198,7 +198,7 @@ impl State {
 }
 
 impl FileEntry {
-    pub(crate) fn of(file: &PlannedFile, split_size: NonZeroU64) -> Result<Self, PlanError> {
+    pub(crate) fn of(file: &PlannedFile) -> Result<Self, PlanError> {
         let address = match &file.place {
             Place::Hdfs(..) => file.name(),
             Place::Local(path) => {
@@ -208,7 +208,7 @@ impl FileEntry {
                 absolute.into_os_string().into_string().map_err(not_utf8)?
             }
         };
-        Ok(Self { address, len: file.len, split_size, identity: file.identity })
+        Ok(Self { address, len: file.len, split_size: file.split_size, identity: file.identity })
     }
 
     pub(crate) fn planned(&self, hdfs: &mut Hdfs) -> Result<PlannedFile, PlanError> {
@@ -216,6 +216,6 @@ impl FileEntry {
             Input::Local(_) => Place::Local(PathBuf::from(&self.address)),
             Input::Hdfs { authority, path } => Place::Hdfs(hdfs.cluster(authority.as_deref())?, path),
         };
-        Ok(PlannedFile { place, len: self.len, identity: self.identity })
+        Ok(PlannedFile { place, len: self.len, split_size: self.split_size, identity: self.identity })
     }
 }

@@ -17,6 +17,7 @@ mod lease;
 mod listing;
 mod locations;
 mod meter;
+mod names;
 mod plan;
 mod report;
 mod sink;

@@ -9,10 +9,9 @@ use std::sync::Arc;
 use forebay_record::Format;
 use forebay_split::{FileLen, Shard, Split, splits};
 
-use crate::codec;
 use crate::hdfs::{Cluster, HdfsNamespace};
 use crate::listing::{FileFacts, Found, LocalNamespace, expand};
-use crate::{FileEntry, Hdfs, Input, PlanError};
+use crate::{FileEntry, Hdfs, Input, PlanError, codec, names};
 
 /// The split size of local files, in bytes, where none is asked for: HDFS's usual block.
 pub const LOCAL_SPLIT_SIZE: NonZeroU64 = NonZeroU64::new(128 << 20).unwrap();
@@ -22,6 +21,8 @@ pub const LOCAL_SPLIT_SIZE: NonZeroU64 = NonZeroU64::new(128 << 20).unwrap();
 pub struct PlanOptions {
     /// What a record is.
     pub format: Format,
+    /// Where all files' names say that they are of one other format, they are of that. Files of several are refused then.
+    pub by_name: bool,
     /// Bytes per split; default is the HDFS block, [`LOCAL_SPLIT_SIZE`] for local files. A file whose name says that it is
     /// compressed is one split.
     pub split_size: Option<NonZeroU64>,
@@ -48,6 +49,8 @@ pub(crate) struct PlannedFile {
     pub(crate) place: Place,
     /// Length in bytes when planned: what is fed, even if the file has grown since.
     pub(crate) len: u64,
+    /// Bytes of each of its splits but the last.
+    pub(crate) split_size: NonZeroU64,
     /// Device and inode of a local file.
     pub(crate) identity: Option<(u64, u64)>,
 }
@@ -75,19 +78,28 @@ impl PlannedFile {
 
 impl Plan {
     /// Looks the inputs up and deals the splits.
-    pub fn new(inputs: &[Input], options: PlanOptions, mut hdfs: Hdfs) -> Result<Self, PlanError> {
-        let (mut files, mut lens) = (Vec::new(), Vec::new());
+    pub fn new(inputs: &[Input], mut options: PlanOptions, mut hdfs: Hdfs) -> Result<Self, PlanError> {
+        let mut files = Vec::new();
         for input in inputs {
             for (place, FileFacts { len, block_size, identity }) in look_up(input, &mut hdfs)? {
-                let file = PlannedFile { place, len, identity };
-                check(&file, &options.format)?;
                 let block = block_size.and_then(NonZeroU64::new).unwrap_or(LOCAL_SPLIT_SIZE);
-                let is_compressed = codec::by_name(&options.format, &file.name()).is_some();
-                let whole = NonZeroU64::new(len).filter(|_| is_compressed);
-                lens.push(FileLen { len, split_size: whole.or(options.split_size).unwrap_or(block) });
-                files.push(Arc::new(file));
+                let split_size = options.split_size.unwrap_or(block);
+                files.push(PlannedFile { place, len, split_size, identity });
             }
         }
+        if options.by_name
+            && let Some(format) = names::format(files.iter().map(PlannedFile::name))?
+        {
+            options.format = format;
+        }
+        for file in &mut files {
+            check(file, &options.format)?;
+            if codec::by_name(&options.format, &file.name()).is_some() {
+                file.split_size = NonZeroU64::new(file.len).unwrap_or(file.split_size);
+            }
+        }
+        let lens = files.iter().map(|file| FileLen { len: file.len, split_size: file.split_size }).collect();
+        let files = files.into_iter().map(Arc::new).collect();
         let mut plan = Self { options, files, lens, splits: 0, total_splits: 0, bytes: 0, _hdfs: hdfs };
         plan.total_splits = splits(&plan.lens).count() as u64;
         (plan.splits, plan.bytes) =
@@ -103,7 +115,7 @@ impl Plan {
     /// The files of the inputs, in a form that can be kept and sent. Their splits are those of
     /// [`forebay_split::splits`].
     pub fn entries(&self) -> Result<Vec<FileEntry>, PlanError> {
-        self.files.iter().zip(&self.lens).map(|(file, len)| FileEntry::of(file, len.split_size)).collect()
+        self.files.iter().map(|file| FileEntry::of(file)).collect()
     }
 
     /// Files of the inputs, whether or not this share reads from them.
@@ -132,7 +144,7 @@ impl Plan {
         identity.is_some() && self.files.iter().any(|file| file.identity == identity)
     }
 
-    /// The record format.
+    /// The record format: the one asked for, or what the files' names say.
     pub fn format(&self) -> &Format {
         &self.options.format
     }

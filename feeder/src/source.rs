@@ -11,7 +11,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use forebay_decode::Codec;
 use forebay_record::{
-    Bound, Ending, EndingStep, Format, HeaderError, Search, SequenceHeader, SequenceRecords, Step, Terminator,
+    Bound, Ending, EndingStep, Extent, Format, HeaderError, Search, SequenceHeader, SequenceRecords,
+    SplitPlace, Step, Terminator,
 };
 use forebay_remote::{ReadError, Stream};
 use forebay_shortcircuit::VerifyError;
@@ -226,6 +227,21 @@ impl KnownBound {
             (Format::Sequence(records), Some(header)) => Some(Coding::Sequence(Arc::clone(header), *records)),
             _ => None,
         }
+    }
+
+    /// A search for the TFRecords of a task's splits that makes use of what is known. `gap` is as [`Extent::new`] has it.
+    fn extent(&self, task: &Task, gap: u64) -> Extent {
+        let (span, PlannedFile { len, split_size, .. }) = (task.span, &*task.file);
+        let next_end = span.end.saturating_add(split_size.get()).min(*len);
+        let place = SplitPlace { start: span.start, end: span.end, next_end, file_len: *len };
+        Extent::new(place, self.get(span.start), gap)
+    }
+
+    /// Keeps what such a search has found.
+    fn set_extent(&mut self, task: &Task, found: &Range<u64>) {
+        // Behind the span's end, or behind all of it where no record begins in it, there is none before this one.
+        let from = if found.is_empty() { task.span.start } else { task.span.end };
+        self.last = Some((from, Bound { offset: found.end, same_until: found.end }));
     }
 }
 

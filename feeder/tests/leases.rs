@@ -244,3 +244,34 @@ fn a_feed_waits_for_leases_and_stops_when_told() {
     assert_eq!(journal.0.len(), 2);
     other.join().unwrap();
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 4, ..Default::default() })]
+    #[test]
+    fn another_feed_of_tfrecords_goes_on_behind_what_was_acknowledged(
+        seed: u64, split_size in 1u64..2000, by_records: bool, compressed: bool, share in 0.0f64..=1.0,
+    ) {
+        let all = forebay_fixtures::corpus::tfrecords(seed, 3000, 1000);
+        let stored = all.concat();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(if compressed { "a.tfrecord.gz" } else { "a.tfrecord" });
+        fs::write(&path, if compressed { gzip(&stored) } else { stored.clone() }).unwrap();
+        let leases = leases(&[(&path, if compressed { u64::MAX } else { split_size })]);
+        let settings = Settings { count_records: true, ..Settings::default() };
+        let (stream, begins) = fed(&leases, &Format::TfRecord, &settings);
+        prop_assert_eq!(&stream, &stored);
+        prop_assert_eq!(&fed(&leases, &Format::TfRecord, &Settings::default()).0, &stored);
+        prop_assert_eq!(&records(&Format::TfRecord, &stream), &all);
+
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
+        let acknowledged = (share * all.len() as f64) as usize;
+        let taken = all[..acknowledged].concat().len() as u64;
+        let ack = if by_records { acknowledged as u64 } else { taken };
+        let position = |begin: &Begin| if by_records { begin.1.records } else { begin.1.bytes };
+        let last = begins.iter().rposition(|begin| position(begin) <= ack).unwrap();
+        let inside = ack - position(&begins[last]);
+        let mut rest = leases[last..].to_vec();
+        rest[0].skip = if by_records { Skip::Records(inside) } else { Skip::Bytes(inside) };
+        prop_assert_eq!(fed(&rest, &Format::TfRecord, &settings).0, all[acknowledged..].concat());
+    }
+}

@@ -188,6 +188,11 @@ impl Job {
         values::record_format(self.format, options)
     }
 
+    /// Whether files' names may say that they are of another format than [`Self::record_format`].
+    pub fn is_format_by_name(&self) -> bool {
+        values::is_by_name(self.format, self.delimiter.as_ref(), self.line_ending)
+    }
+
     /// The inputs by alias; aliases and paths in the order given.
     pub fn inputs_by_alias(&self) -> Vec<(&str, Vec<&str>)> {
         let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();

@@ -12,7 +12,8 @@ use crate::names;
 /// What `--format` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FormatName {
-    /// Text lines; files whose names do not say that they are compressed may do so by their first bytes.
+    /// What files' names say: TFRecords, or else text lines; of these, files whose names do not say that they are compressed
+    /// may do so by their first bytes.
     #[default]
     Auto,
     /// Text lines.
@@ -23,6 +24,8 @@ pub enum FormatName {
     Fixed(NonZeroU64),
     /// Records of Hadoop's SequenceFiles.
     SequenceFile,
+    /// TFRecords.
+    TfRecord,
 }
 
 impl fmt::Display for FormatName {
@@ -33,19 +36,21 @@ impl fmt::Display for FormatName {
             Self::Bytes => f.write_str("bytes"),
             Self::Fixed(n) => write!(f, "fixed:{n}"),
             Self::SequenceFile => f.write_str("sequencefile"),
+            Self::TfRecord => f.write_str("tfrecord"),
         }
     }
 }
 
-const FORMATS: [&str; 5] = ["auto", "lines", "bytes", "fixed:N", "sequencefile"];
+const FORMATS: [&str; 6] = ["auto", "lines", "bytes", "fixed:N", "tfrecord", "sequencefile"];
 
-/// A record format: `auto`, `lines`, `bytes`, `fixed:N` or `sequencefile`.
+/// A record format: `auto`, `lines`, `bytes`, `fixed:N`, `tfrecord` or `sequencefile`.
 pub fn format(text: &str) -> Result<FormatName, String> {
     match text {
         "auto" => Ok(FormatName::Auto),
         "lines" => Ok(FormatName::Lines),
         "bytes" => Ok(FormatName::Bytes),
         "sequencefile" => Ok(FormatName::SequenceFile),
+        "tfrecord" => Ok(FormatName::TfRecord),
         _ => match text.strip_prefix("fixed:") {
             Some(n) => nonzero_size(n).map(FormatName::Fixed).map_err(|e| format!("the record length: {e}")),
             None => Err(names::unknown("format", text, &FORMATS)),
@@ -120,6 +125,7 @@ pub fn record_format(name: FormatName, options: RecordOptions<'_>) -> Result<For
         }
         FormatName::Bytes => Format::Bytes,
         FormatName::Fixed(n) => Format::Fixed(n),
+        FormatName::TfRecord => Format::TfRecord,
         FormatName::SequenceFile => Format::Sequence(SequenceRecords {
             fields: match sequencefile {
                 SequenceFields::Value => Fields::Value,
@@ -131,6 +137,12 @@ pub fn record_format(name: FormatName, options: RecordOptions<'_>) -> Result<For
             },
         }),
     })
+}
+
+/// Whether files' names may say that they are of another format than the one that [`record_format`] gives: nothing was said
+/// that means lines.
+pub fn is_by_name(name: FormatName, delimiter: Option<&Delimiter>, ending: LineEnding) -> bool {
+    name == FormatName::Auto && delimiter.is_none() && ending == LineEnding::Keep
 }
 
 /// A size in bytes: a number, or a number and K, M, G or T (1024ⁿ).
@@ -354,7 +366,7 @@ mod tests {
 
     #[test]
     fn options_have_no_meaning_elsewhere() {
-        use FormatName::{Auto, Bytes, Lines, SequenceFile};
+        use FormatName::{Auto, Bytes, Lines, SequenceFile, TfRecord};
         let bar = delimiter("|").unwrap();
         let none = RecordOptions {
             delimiter: None,
@@ -365,19 +377,23 @@ mod tests {
         let delimited = RecordOptions { delimiter: Some(&bar), line_ending: LineEnding::Lf, ..none };
         assert!(matches!(record_format(Lines, delimited), Ok(Format::Lines(_))));
         assert_eq!(record_format(Bytes, none), Ok(Format::Bytes));
-        assert_eq!(record_format(Bytes, delimited), Err(Misplaced::Delimiter));
+        assert_eq!(record_format(TfRecord, none), Ok(Format::TfRecord));
         let lf = RecordOptions { line_ending: LineEnding::Lf, ..none };
-        for format in [Bytes, SequenceFile] {
+        for format in [Bytes, SequenceFile, TfRecord] {
+            assert_eq!(record_format(format, delimited), Err(Misplaced::Delimiter));
             assert_eq!(record_format(format, lf), Err(Misplaced::LineEnding));
         }
         let framed = RecordOptions { framing: Framing::Length, ..none };
         let pairs = RecordOptions { sequencefile: SequenceFields::KeyValue, ..none };
         assert!(matches!(record_format(SequenceFile, framed), Ok(Format::Sequence(_))));
         assert!(matches!(record_format(SequenceFile, pairs), Ok(Format::Sequence(_))));
-        for format in [Auto, Lines, Bytes] {
+        for format in [Auto, Lines, Bytes, TfRecord] {
             assert_eq!(record_format(format, framed), Err(Misplaced::Framing));
             assert_eq!(record_format(format, pairs), Err(Misplaced::SequenceFile));
         }
+        assert!(is_by_name(Auto, None, LineEnding::Keep) && !is_by_name(Lines, None, LineEnding::Keep));
+        assert!(!is_by_name(Auto, Some(&bar), LineEnding::Keep));
+        assert!(!is_by_name(Auto, None, LineEnding::Lf));
     }
 
     #[test]
@@ -390,7 +406,9 @@ mod tests {
         assert!(format("fixed").unwrap_err().contains("'fixed:N'"));
         assert_eq!(format("sequencefile"), Ok(FormatName::SequenceFile));
         assert!(format("sequence").unwrap_err().contains("'sequencefile'"));
-        assert!(!format("tfrecord").unwrap_err().contains("did you mean"));
+        assert_eq!(format("tfrecord"), Ok(FormatName::TfRecord));
+        assert!(format("tfrecords").unwrap_err().contains("'tfrecord'"));
+        assert!(!format("parquet").unwrap_err().contains("did you mean"));
     }
 
     #[test]

@@ -7,10 +7,10 @@ mod cluster;
 use std::fs::{self, File};
 use std::process::Command;
 
-use cluster::{Cluster, fed, feed_command, shared, tool};
+use cluster::{Cluster, fed, feed_command, shared, tool, without_short_circuit};
 use forebay_feeder::{LineEnding, Settings};
 use forebay_fixtures::HdfsOptions;
-use forebay_fixtures::corpus::{LineFile, line_file};
+use forebay_fixtures::corpus::{LineFile, line_file, tfrecords};
 use forebay_fixtures::oracle::{OracleJob, text_splits};
 use forebay_record::{Format, Terminator};
 use forebay_split::Shard;
@@ -125,4 +125,36 @@ fn a_compressed_file_that_is_cut_fails_the_feed_with_its_name() {
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains(&cut) && said.contains("it ends in the middle of"), "{said}");
     }
+}
+
+#[test]
+fn tfrecords_are_fed_each_once_from_replicas_and_over_the_network() {
+    let cluster = shared(&options());
+    let records = tfrecords(1, 1 << 20, 100_000);
+    cluster.write("/records/in.tfrecord", records.concat(), Some(BLOCK)).unwrap();
+    let uri = uri(&cluster, "/records/in.tfrecord");
+    let network_only = without_short_circuit(&cluster);
+    for conf in [cluster.conf_dir(), network_only.path()] {
+        let shares = ["0/2", "1/2"].map(|share| {
+            let mut feed = feed_command(&cluster, &[&uri, "--shard", share]);
+            let output = feed.env("HADOOP_CONF_DIR", conf).output().unwrap();
+            assert!(output.status.success(), "{}", said(&output));
+            output.stdout
+        });
+        let mut wanted = [Vec::new(), Vec::new()];
+        let mut at = 0;
+        for record in &records {
+            wanted[(at / usize::try_from(BLOCK).unwrap()) % 2].extend_from_slice(record);
+            at += record.len();
+        }
+        assert!(shares == wanted, "{} and {} bytes", shares[0].len(), shares[1].len());
+    }
+    let mut bytes = records.concat();
+    bytes.pop();
+    cluster.write("/records/cut.tfrecord", bytes, Some(BLOCK)).unwrap();
+    let output = feed_command(&cluster, &[&uri.replace("in.", "cut.")]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said(&output).contains("/records/cut.tfrecord") && said(&output).contains("the file ends at byte")
+    );
 }

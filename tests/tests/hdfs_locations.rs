@@ -21,7 +21,7 @@ fn each_split_has_the_hosts_of_its_blocks_and_their_storage() {
     let files: Vec<_> = (0..30).map(|i| (format!("/in/{i:02}"), numbered(3 * MIB / 2 + i))).collect();
     write_files(&hdfs, &files);
     let shard = Shard::new(1, 2).unwrap();
-    let options = PlanOptions { format: Format::Bytes, split_size: None, shard };
+    let options = PlanOptions { format: Format::Bytes, by_name: false, split_size: None, shard };
     let input = Input::parse(OsStr::new(&format!("{}/in", hdfs.uri()))).unwrap();
     let plan = Plan::new(&[input], options, Hdfs::new(Duration::from_secs(30))).unwrap();
     let locations = plan.locations().unwrap();

@@ -22,7 +22,12 @@ use support::{Room, arg, code, run, sh, text};
 
 /// What a feed of `file` hands over.
 fn fed(file: &Path, format: &Format, split_size: u64, shard: Shard, line_ending: LineEnding) -> Vec<u8> {
-    let options = PlanOptions { format: format.clone(), split_size: NonZeroU64::new(split_size), shard };
+    let options = PlanOptions {
+        format: format.clone(),
+        by_name: false,
+        split_size: NonZeroU64::new(split_size),
+        shard,
+    };
     let inputs = [Input::Local(file.to_owned())];
     let plan = Plan::new(&inputs, options, Hdfs::new(std::time::Duration::from_secs(1))).unwrap();
     let meter = Arc::new(Meter::default());

@@ -19,8 +19,8 @@ fn dispatcher(room: &Path) -> Dispatcher {
     let input = room.join("input");
     fs::write(&input, "nine of 10\n".repeat(10)).unwrap();
     let text = format!("command = ['true']\ninput = ['{}']\nsplit-size = 11\n", input.display());
-    let job = Job::from_toml(&text).unwrap();
-    let plan = JobPlan::new("job_20200101_000000_abcd", &job).unwrap();
+    let mut job = Job::from_toml(&text).unwrap();
+    let plan = JobPlan::new("job_20200101_000000_abcd", &mut job).unwrap();
     let path = room.join("job");
     fs::create_dir(&path).unwrap();
     fs::write(path.join("job.toml"), text).unwrap();

@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use memchr::memchr2;
 
 use crate::ending::missing;
+use crate::tfrecord::Frames;
 use crate::{Delimiter, Fields, Format, Framing, SequenceRecords, Terminator};
 
 /// Counts the records of a stream that begins at a record's start, in pieces of any length.
@@ -23,12 +24,13 @@ enum Rule {
     /// With the unmatched bytes at the end of the last piece, fewer than the delimiter has.
     Delimiter(Delimiter, Vec<u8>),
     Fixed(NonZeroU64),
-    Framed(Frames),
+    Framed(Framed),
+    TfRecord(Frames),
 }
 
 /// Records of some fields, each behind its length.
 #[derive(Debug, Clone)]
-struct Frames {
+struct Framed {
     /// Fields of a record.
     fields: u8,
     /// Fields of the record in hand that are complete.
@@ -39,7 +41,7 @@ struct Frames {
     left: u32,
 }
 
-impl Frames {
+impl Framed {
     fn new(fields: u8) -> Self {
         Self { fields, complete: 0, seen: 0, left: 0 }
     }
@@ -75,12 +77,13 @@ impl Counter {
             Format::Lines(Terminator::Any) => Rule::Any(false),
             Format::Lines(Terminator::Delimiter(delimiter)) => Rule::Delimiter(delimiter.clone(), Vec::new()),
             Format::Fixed(len) => Rule::Fixed(*len),
+            Format::TfRecord => Rule::TfRecord(Frames::default()),
             Format::Bytes => return None,
             Format::Sequence(SequenceRecords { framing: Framing::Length, fields: Fields::Value }) => {
-                Rule::Framed(Frames::new(1))
+                Rule::Framed(Framed::new(1))
             }
             Format::Sequence(SequenceRecords { framing: Framing::Length, fields: Fields::KeyValue }) => {
-                Rule::Framed(Frames::new(2))
+                Rule::Framed(Framed::new(2))
             }
             // As lines they are delivered, and as lines they are read.
             Format::Sequence(SequenceRecords { framing: Framing::Raw, .. }) => {
@@ -185,6 +188,8 @@ impl Counter {
                 usize::try_from(left).ok().filter(|&left| left <= bytes.len())
             }
             Rule::Framed(frames) => frames.length_to_next(bytes),
+            // Behind what is no header nothing is counted.
+            Rule::TfRecord(frames) => frames.length_to_next(bytes).unwrap_or(None),
         }
     }
 }
@@ -192,6 +197,7 @@ impl Counter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tfrecord::tests::tfrecord;
     use crate::{Ending, EndingStep};
     use proptest::prelude::*;
 
@@ -230,6 +236,24 @@ mod tests {
     #[test]
     fn bytes_have_no_records() {
         assert!(Counter::new(&Format::Bytes).is_none());
+    }
+
+    #[test]
+    fn tfrecords_are_counted_by_their_headers() {
+        let file: Vec<u8> = [&b""[..], b"abc", b"", &[0; 40]].iter().flat_map(|of| tfrecord(of)).collect();
+        for piece in [1, 2, 5, 11, 12, 13, 100] {
+            let mut counter = Counter::new(&Format::TfRecord).unwrap();
+            for piece in file.chunks(piece) {
+                assert_eq!(counter.advance(piece, u64::MAX), piece.len());
+            }
+            assert_eq!((counter.records(), counter.boundary()), (4, file.len() as u64));
+            let mut counter = Counter::new(&Format::TfRecord).unwrap();
+            let used: usize = file.chunks(piece).map(|piece| counter.advance(piece, 2)).sum();
+            assert_eq!((used, counter.records()), (16 + 19, 2));
+        }
+        let mut counter = Counter::new(&Format::TfRecord).unwrap();
+        assert_eq!(counter.advance(&file[1..], u64::MAX), file.len() - 1);
+        assert_eq!(counter.records(), 0, "what is no header begins no record");
     }
 
     proptest! {

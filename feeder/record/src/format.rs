@@ -13,7 +13,8 @@ pub enum Terminator {
     Delimiter(Delimiter),
 }
 
-/// A record format. Formats of a fixed shape need no byte of the file to bound a split.
+/// A record format. Formats of a fixed shape need no byte of the file to bound a split; for [`Format::TfRecord`] there
+/// is [`crate::Extent`] in place of [`crate::Search`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
     /// Text lines by Hadoop's rule: the first split owns the lines that begin in `[0, end]`, any other
@@ -26,6 +27,8 @@ pub enum Format {
     /// Records of Hadoop's SequenceFiles, by Hadoop's rule: a split owns what begins at a sync marker in `[start, end)`, and
     /// the first one what follows the header.
     Sequence(SequenceRecords),
+    /// TFRecord; a split owns the records that begin in `[start, end)`, as [`crate::Extent`] finds them.
+    TfRecord,
 }
 
 impl Format {
@@ -36,6 +39,7 @@ impl Format {
             Self::Bytes => "bytes".into(),
             Self::Fixed(n) => format!("fixed:{n}"),
             Self::Sequence(_) => "sequencefile".into(),
+            Self::TfRecord => "tfrecord".into(),
         }
     }
 }

@@ -12,6 +12,7 @@ mod lf;
 mod seam;
 mod search;
 mod sequence;
+mod tfrecord;
 
 pub use count::Counter;
 pub use delimiter::{Delimiter, DelimiterError};
@@ -24,6 +25,7 @@ pub use sequence::{
     Compression, ESCAPE, Fields, Framing, HeaderError, HeaderReason, MARKER, SequenceHeader, SequenceRecords,
     begins_sequence_file, vint, vint_len,
 };
+pub use tfrecord::{Extent, ExtentStep, SplitPlace, TfRecordError, TfRecordStream};
 
 /// The UTF-8 byte order mark; Hadoop's `LineRecordReader` drops it at offset 0 of a file.
 pub const BOM: &[u8] = b"\xEF\xBB\xBF";

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use forebay_decode::Decoder;
-use forebay_record::{BOM, Counter, Format, Terminator};
+use forebay_record::{BOM, Counter, Format, Terminator, TfRecordError, TfRecordStream};
 
 use super::Delivery;
 use super::decoding::{Broken, Decoding};
@@ -14,20 +14,22 @@ use crate::source::Coding;
 /// What is known of the decoded stream of the range in hand.
 pub(super) struct Unpacked {
     coding: Coding,
-    /// The stream's first bytes, as long as they may become a byte order mark; `None` behind them.
+    /// The stream's first bytes, as long as they may become a byte order mark; `None` behind them, and where there are no lines.
     mark: Option<Vec<u8>>,
     has_records: bool,
     /// Knows what a custom delimiter lacks at the end.
     ending: Option<Counter>,
+    /// Sees where the stream holds no TFRecords, if it has to.
+    tfrecords: Option<TfRecordStream>,
 }
 
 impl Unpacked {
     fn new(coding: Coding, format: &Format) -> Self {
         let is_delimited = matches!(format, Format::Lines(Terminator::Delimiter(_)));
         let ending = Counter::new(format).filter(|_| is_delimited);
-        // What stands in a record is no mark.
-        let mark = matches!(coding, Coding::Codec(_)).then(Vec::new);
-        Self { coding, mark, has_records: false, ending }
+        let mark = matches!(format, Format::Lines(_)).then(Vec::new);
+        let tfrecords = (*format == Format::TfRecord).then(TfRecordStream::default);
+        Self { coding, mark, has_records: false, ending, tfrecords }
     }
 
     /// Whether there was anything but a byte order mark.
@@ -52,11 +54,17 @@ impl Unpacked {
         (if mark == BOM { Vec::new() } else { mark }, &bytes[n..])
     }
 
-    fn note(&mut self, bytes: &[u8]) {
+    fn note(&mut self, bytes: &[u8]) -> Result<(), TfRecordError> {
         self.has_records |= !bytes.is_empty();
         if let Some(ending) = &mut self.ending {
             ending.advance(bytes, u64::MAX);
         }
+        self.tfrecords.as_mut().map_or(Ok(()), |tfrecords| tfrecords.advance(bytes))
+    }
+
+    /// The stream has ended.
+    fn finish(&self) -> Result<(), TfRecordError> {
+        self.tfrecords.as_ref().map_or(Ok(()), TfRecordStream::finish)
     }
 }
 
@@ -91,6 +99,8 @@ impl Delivery<'_> {
         })?;
         let short = self.unpacked.as_mut().and_then(|unpacked| unpacked.mark.take()).unwrap_or_default();
         self.unpacked_bytes(&short)?;
+        let ended = self.unpacked.as_ref().map_or(Ok(()), Unpacked::finish);
+        ended.map_err(|source| self.no_tfrecords(source))?;
         Ok(self.unpacked.take())
     }
 
@@ -104,14 +114,17 @@ impl Delivery<'_> {
     }
 
     fn unpacked_bytes(&mut self, bytes: &[u8]) -> Result<(), Halt> {
-        if let Some(unpacked) = &mut self.unpacked {
-            unpacked.note(bytes);
-        }
+        let noted = self.unpacked.as_mut().map_or(Ok(()), |unpacked| unpacked.note(bytes));
+        noted.map_err(|source| self.no_tfrecords(source))?;
         let before = self.meter.delivered.load(Relaxed);
         let result = self.plain(bytes);
         let delivered = self.meter.delivered.load(Relaxed) - before;
         self.meter.delivered_decoded.fetch_add(delivered, Relaxed);
         result
+    }
+
+    fn no_tfrecords(&self, source: TfRecordError) -> Halt {
+        Halt::Input(SourceError::DecodesToNoTfRecords { path: self.file_name(), source })
     }
 
     fn with_decoding(

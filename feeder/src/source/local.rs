@@ -7,13 +7,18 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::sync::Arc;
 
 use forebay_decode::Codec;
-use forebay_record::Format;
+use forebay_record::{ExtentStep, Format};
 use rustix::fs::{Advice, OFlags, fadvise};
 
 use super::{Dry, Item, KnownBound, RecordRange, Task, ending, run_ending, run_search};
 use crate::plan::{Place, PlannedFile};
 use crate::sink::{Watch, is_wanted};
 use crate::{SourceError, codec};
+
+/// A read of so many bytes takes about as long as asking the kernel once more.
+const GAP: u64 = 8 << 10;
+/// Reads between looks at whether the feed is still wanted, where each may be of a few bytes.
+const READS: u32 = 64;
 
 /// An open file.
 pub(crate) struct LocalFile<'p> {
@@ -99,9 +104,37 @@ impl<'p> LocalFile<'p> {
         Ok(bound.offset)
     }
 
+    /// The bytes of a task's TFRecords.
+    fn tfrecords(&mut self, task: &Task, watch: &Watch) -> Result<Range<u64>, Dry> {
+        let mut extent = self.known.extent(task, GAP);
+        let (mut buffer, mut reads) = (Vec::new(), 0);
+        let mut step = extent.step();
+        loop {
+            match step {
+                ExtentStep::Found(found) => {
+                    self.known.set_extent(task, &found);
+                    return Ok(found);
+                }
+                ExtentStep::Read(range) => {
+                    if reads % READS == 0 {
+                        is_wanted(watch).map_err(Dry::Halted)?;
+                    }
+                    reads = reads.wrapping_add(1);
+                    self.read(range, &mut buffer)?;
+                    let fed = extent.feed(&buffer);
+                    step = fed.map_err(|error| SourceError::of_tfrecords(self.name.clone(), error))?;
+                }
+            }
+        }
+    }
+
     fn range(&mut self, task: Task, watch: &Watch) -> Result<RecordRange, Dry> {
         if let Some(codec) = self.codec {
             return Ok(RecordRange::of_compressed(task, codec, self.len));
+        }
+        if *self.format == Format::TfRecord {
+            let bytes = self.tfrecords(&task, watch)?;
+            return Ok(RecordRange { task, bytes, coding: None, append: Vec::new() });
         }
         let span = task.span;
         let bytes = self.bound(span.start, watch)?..self.bound(span.end, watch)?;

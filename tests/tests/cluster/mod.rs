@@ -58,8 +58,12 @@ pub fn fed(
     shard: Shard,
     settings: &Settings,
 ) -> Vec<u8> {
-    let options =
-        PlanOptions { format: format.clone(), split_size: split_size.and_then(NonZeroU64::new), shard };
+    let options = PlanOptions {
+        format: format.clone(),
+        by_name: false,
+        split_size: split_size.and_then(NonZeroU64::new),
+        shard,
+    };
     let input = Input::parse(OsStr::new(uri)).unwrap();
     let plan = Plan::new(&[input], options, Hdfs::new(Duration::from_secs(30))).unwrap();
     let meter = Arc::new(Meter::default());

@@ -12,10 +12,13 @@ use forebay_fixtures::Hdfs;
 use crate::contest::{Contestant, Feeding, Group};
 
 /// All contestants' ids, by which `--only` selects.
-pub(crate) const IDS: [&str; 26] = [
+pub(crate) const IDS: [&str; 29] = [
     "local/splice",
     "local/feed",
     "local/cat",
+    "tfrecord/lines",
+    "tfrecord/small",
+    "tfrecord/large",
     "gzip/zcat",
     "gzip/feed",
     "zstd/zstd",
@@ -65,6 +68,38 @@ pub(crate) fn local(bins: &Path, file: &Path, cold: bool) -> Group {
             contestant("local/splice", "bare splice loop, 1 MiB pipe", Feeding::Starts, splice),
             contestant("local/feed", "forebay feed", Feeding::Starts, feed),
             contestant("local/cat", "cat, a pipe", Feeding::Writes { pipe: None }, cat),
+        ],
+    }
+}
+
+/// Contestants over lines and over TFRecord files of the same length, with short and with long records.
+pub(crate) fn tfrecords(bins: &Path, [lines, small, large]: [&Path; 3], cold: bool) -> Group {
+    let feed = |file: &Path, format: &str| {
+        let mut feed = Command::new(bins.join("forebay"));
+        feed.args(FEED).arg(file).args(["--format", format, "--"]);
+        feed
+    };
+    Group {
+        title: if cold {
+            "TFRecords of a local file, page cache empty"
+        } else {
+            "TFRecords of a local file, warm"
+        },
+        cold,
+        contestants: vec![
+            contestant("tfrecord/lines", "forebay feed, lines", Feeding::Starts, feed(lines, "lines")),
+            contestant(
+                "tfrecord/small",
+                "forebay feed, records of 1 KiB",
+                Feeding::Starts,
+                feed(small, "tfrecord"),
+            ),
+            contestant(
+                "tfrecord/large",
+                "forebay feed, records of 100 KiB",
+                Feeding::Starts,
+                feed(large, "tfrecord"),
+            ),
         ],
     }
 }

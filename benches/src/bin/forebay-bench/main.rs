@@ -12,13 +12,13 @@ mod table;
 
 use std::error::Error;
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::rc::Rc;
 
 use clap::Parser;
-use forebay_fixtures::corpus::LogText;
+use forebay_fixtures::corpus::{LogText, tfrecord};
 use forebay_fixtures::{Hdfs, HdfsOptions};
 use serde_json::json;
 
@@ -39,7 +39,7 @@ struct Args {
     /// Size of the input, in MiB
     #[arg(long, default_value_t = 2048, value_parser = clap::value_parser!(u64).range(1..))]
     size_mib: u64,
-    /// A group (local, gzip, zstd, bzip2, hdfs, slow) or a contestant's id (hdfs/feed), again for more; a wrong one
+    /// A group (local, tfrecord, gzip, zstd, bzip2, hdfs, slow) or a contestant's id (hdfs/feed), again for more; a wrong one
     /// lists all
     #[arg(long, value_name = "ID")]
     only: Vec<String>,
@@ -53,6 +53,9 @@ struct Args {
     #[arg(long, default_value = "target/bench")]
     folder: PathBuf,
 }
+
+/// Bytes of a TFRecord beside its payload.
+const FRAME: usize = 16;
 
 const NOTES: &str = "
 Minimum / **median** / maximum; the other figures are medians, VmHWM is the most of all runs and does not count the
@@ -76,7 +79,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let names_none = |word: &&String| !IDS.iter().any(|id| selected(std::slice::from_ref(*word), id));
     if let Some(wrong) = args.only.iter().find(names_none) {
         return Err(format!(
-            "nobody is called {wrong}; there are local, gzip, zstd, bzip2, hdfs, slow, {}",
+            "nobody is called {wrong}; there are local, tfrecord, gzip, zstd, bzip2, hdfs, slow, {}",
             IDS.join(", ")
         )
         .into());
@@ -111,6 +114,15 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
         warm(&file)?;
         for cold in temperatures {
             contest(field::local(&bins, &file, *cold), size)?;
+        }
+    }
+    if wants("tfrecord/") {
+        let (small, large) = (tfrecords(&file, size, 1 << 10)?, tfrecords(&file, size, 100 << 10)?);
+        for file in [&file, &small, &large] {
+            warm(file)?;
+        }
+        for cold in temperatures {
+            contest(field::tfrecords(&bins, [&file, &small, &large], *cold), size)?;
         }
     }
     for tool in &field::COMPRESSORS {
@@ -157,6 +169,30 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
             .map_err(|e| format!("cannot write {}: {e}", path.display()))?;
     }
     Ok(())
+}
+
+/// A TFRecord file of `size` bytes, with payloads of `payload` bytes of the text but for the last one, made when it is first
+/// needed.
+fn tfrecords(text: &Path, size: u64, payload: usize) -> Result<PathBuf, Box<dyn Error>> {
+    let path = text.with_extension(format!("{size}.{payload}.tfrecord"));
+    if !path.exists() {
+        eprintln!("making {} ...", path.display());
+        let made = path.with_extension("made");
+        let mut input = BufReader::new(File::open(text)?);
+        let mut out = BufWriter::new(File::create(&made)?);
+        let whole = (payload + FRAME) as u64;
+        let mut left = size;
+        while left > 0 {
+            let len = if left < 2 * whole { usize::try_from(left)?.saturating_sub(FRAME) } else { payload };
+            let mut bytes = Vec::new();
+            (&mut input).take(len as u64).read_to_end(&mut bytes)?;
+            out.write_all(&tfrecord(&bytes))?;
+            left = left.saturating_sub((len + FRAME) as u64);
+        }
+        out.flush()?;
+        std::fs::rename(made, &path)?;
+    }
+    Ok(path)
 }
 
 /// The beginning of the text as a tool compresses it, made when it is first needed.

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use bytes::Bytes;
 use forebay_decode::Codec;
 use forebay_hadoop::namenode::LocatedBlock;
-use forebay_record::{EndingStep, Format, Step};
+use forebay_record::{EndingStep, ExtentStep, Format, Step};
 use forebay_remote::Stream;
 use forebay_shortcircuit::{Reason, read_verified};
 use futures_util::StreamExt;
@@ -24,6 +24,9 @@ use crate::hdfs::Cluster;
 use crate::plan::{Place, PlannedFile};
 use crate::source::{KnownBound, RecordRange, Task, ending};
 use crate::{HdfsError, SourceError, codec};
+
+/// A read of so many bytes takes about as long as asking a DataNode once more.
+const GAP: u64 = 1 << 20;
 
 /// An open file.
 pub(crate) struct HdfsFile {
@@ -204,6 +207,10 @@ impl HdfsFile {
         if let Some(codec) = self.codec(format, detect).await? {
             return Ok(RecordRange::of_compressed(task, codec, self.len));
         }
+        if *format == Format::TfRecord {
+            let bytes = self.tfrecords(&task, known).await?;
+            return Ok(RecordRange { task, bytes, coding: None, append: Vec::new() });
+        }
         let span = task.span;
         let start = self.bound(format, span.start, known).await?;
         let bytes = start..self.bound(format, span.end, known).await?;
@@ -218,6 +225,24 @@ impl HdfsFile {
             };
         }
         Ok(RecordRange { task, bytes, coding: known.coding(format), append })
+    }
+
+    /// The bytes of a task's TFRecords.
+    async fn tfrecords(&self, task: &Task, known: &mut KnownBound) -> Result<Range<u64>, SourceError> {
+        let mut extent = known.extent(task, GAP);
+        let mut step = extent.step();
+        loop {
+            match step {
+                ExtentStep::Found(found) => {
+                    known.set_extent(task, &found);
+                    return Ok(found);
+                }
+                ExtentStep::Read(range) => {
+                    let fed = extent.feed(&self.read(range).await?);
+                    step = fed.map_err(|error| SourceError::of_tfrecords(self.name(), error))?;
+                }
+            }
+        }
     }
 
     /// How it is compressed: as its name says, or its first bytes where they may.
