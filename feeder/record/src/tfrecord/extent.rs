@@ -203,13 +203,11 @@ impl Extent {
             }
             i += found + 1;
             self.doomed.retain(|&doomed| doomed >= at);
-            match self.doomed.iter_mut().find(|doomed| **doomed == at) {
-                Some(doomed) => *doomed = end,
-                None => {
-                    self.state = State::Chain(Chain::new(at, false));
-                    return;
-                }
-            }
+            let Some(doomed) = self.doomed.iter_mut().find(|doomed| **doomed == at) else {
+                self.state = State::Chain(Chain::new(at, false));
+                return;
+            };
+            *doomed = end;
         }
         let seen = begin + bytes.len() as u64;
         if seen < self.scan_end() {
