@@ -208,7 +208,7 @@ pub enum SourceError {
         source: DecodeError,
     },
     /// A SequenceFile is damaged, none, or not what was asked for.
-    #[error("cannot read {path} as a SequenceFile: {source}{}", advice(source))]
+    #[error("cannot read {path} as a SequenceFile: {}", told(source))]
     Sequence {
         /// The file.
         path: String,
@@ -302,12 +302,12 @@ impl SourceError {
     }
 }
 
-/// What to do about a SequenceFile that is not read, where the reason does not say it.
-fn advice(error: &DecodeError) -> &'static str {
+/// What is wrong with a SequenceFile, and what to do where the reason does not say it.
+fn told(error: &DecodeError) -> String {
     if error.is_refusal() {
-        return "";
+        return error.reason.to_string();
     }
-    ". Restore the file, or pass it on as it is with --format bytes"
+    format!("{error}. Restore the file, or pass it on as it is with --format bytes")
 }
 
 /// Handing bytes over failed for a reason other than the reader having gone.

@@ -154,7 +154,9 @@ fn damaged_files_fail_the_feed_with_name_offset_and_reason() {
         told(name, &spoilt(marker), "it is damaged");
         let mut newer = whole.clone();
         newer[3] = 7;
-        told(name, &newer, "version 7");
+        room.file("newer", newer);
+        let said = refused(&room, "newer", &sequence);
+        assert!(said.contains("of version 7") && said.contains("write it again"), "{said}");
     }
     told("plain.seq", b"just some text\nof two lines\n", "does not begin like one");
     told("short.seq", b"SE", "its header");

@@ -76,13 +76,10 @@ impl From<HeaderError> for DecodeError {
 }
 
 impl DecodeError {
-    /// Whether the file may be whole, but of a kind that is not read, or not in the way that was asked for.
+    /// Whether the file may be whole, but is of a kind that is not read, or not in the way that was asked for.
     pub fn is_refusal(&self) -> bool {
-        match &self.reason {
-            Reason::UnknownCodec(_) | Reason::NotText { .. } | Reason::Unsupported(_) => true,
-            Reason::Header(reason) => matches!(reason, HeaderReason::Version(_)),
-            _ => false,
-        }
+        let version = matches!(self.reason, Reason::Header(HeaderReason::Version(_)));
+        version || matches!(self.reason, Reason::UnknownCodec(_) | Reason::NotText { .. })
     }
 }
 

@@ -54,7 +54,7 @@ enum Part {
     /// The number of records of a block.
     Count,
     /// The length of a part of a block.
-    PartLength(Piece),
+    PieceLength(Piece),
     /// So many bytes of a part that is not looked at.
     Skipped(Piece, u64),
     /// A part that is held.
@@ -276,7 +276,7 @@ impl Sequence {
     }
 
     fn after(piece: Piece) -> Part {
-        Part::PartLength(match piece {
+        Part::PieceLength(match piece {
             Piece::KeyLengths => Piece::Keys,
             Piece::Keys => Piece::ValueLengths,
             Piece::ValueLengths | Piece::Values => Piece::Values,
@@ -323,9 +323,10 @@ impl Sequence {
     /// A step among the values of a block. `None`: it needs more input.
     fn values(&mut self, item: Item, input: &[u8], out: &mut Vec<u8>) -> Result<Option<usize>, Fault> {
         let next = match item {
-            Item::Between => match self.begin_record()? {
-                Some(next) => next,
-                None => {
+            Item::Between => {
+                if let Some(next) = self.begin_record()? {
+                    next
+                } else {
                     let more = "a block with more values than records";
                     let step = self.unpack(input, |_, _| Err(Reason::damaged(more)))?;
                     let Some((n, ended)) = step else { return Ok(None) };
@@ -334,7 +335,7 @@ impl Sequence {
                     }
                     return Ok(Some(n));
                 }
-            },
+            }
             Item::Key(0) => {
                 self.end_key()?;
                 self.begin_block_value()?
@@ -381,7 +382,7 @@ impl Steps for Sequence {
             return Ok(Some(n));
         }
         let (n, next) = match self.part {
-            Part::Length | Part::Marker | Part::KeyLength(_) | Part::Count | Part::PartLength(_)
+            Part::Length | Part::Marker | Part::KeyLength(_) | Part::Count | Part::PieceLength(_)
                 if input.is_empty() =>
             {
                 return Ok(None);
@@ -417,9 +418,10 @@ impl Steps for Sequence {
             Part::Key(..) | Part::Value(_) if input.is_empty() => return Ok(None),
             Part::Key(left, value) => {
                 let most = usize::try_from(left).map_or(input.len(), |left| left.min(input.len()));
-                let n = match self.wants_keys {
-                    true => self.key.take(&input[..most], out, &mut self.ahead.bytes)?,
-                    false => most,
+                let n = if self.wants_keys {
+                    self.key.take(&input[..most], out, &mut self.ahead.bytes)?
+                } else {
+                    most
                 };
                 (n, Part::Key(left - u32::try_from(n).unwrap_or(left), value))
             }
@@ -449,11 +451,11 @@ impl Steps for Sequence {
                         return Err(Reason::damaged("a block of an impossible number of records").into());
                     };
                     self.block.records = records;
-                    (n, Part::PartLength(Piece::KeyLengths))
+                    (n, Part::PieceLength(Piece::KeyLengths))
                 }
             },
-            Part::PartLength(piece) => match self.number(input) {
-                (n, None) => (n, Part::PartLength(piece)),
+            Part::PieceLength(piece) => match self.number(input) {
+                (n, None) => (n, Part::PieceLength(piece)),
                 (n, Some(len)) => (n, self.begin_part(piece, len)?),
             },
             Part::Skipped(piece, 0) => (0, Self::after(piece)),

@@ -1,5 +1,5 @@
 //! SequenceFiles: what was written is decoded, from any sync marker on, and what is damaged is an error.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod support;
 #[path = "../../../fixtures/src/sequence.rs"]
@@ -173,7 +173,7 @@ fn a_file_cut_anywhere_is_whole_only_between_records() {
         for cut in (file.header_end..file.bytes.len()).step_by(11) {
             match decode_part(&file.bytes, file.header_end..cut, HOW[1], (50, 100)) {
                 Ok(got) => {
-                    assert!(all.starts_with(&got) && got.len() < all.len(), "{:?} cut at {cut}", kind.form)
+                    assert!(all.starts_with(&got) && got.len() < all.len(), "{:?} cut at {cut}", kind.form);
                 }
                 Err(error) => {
                     assert!(
@@ -242,7 +242,7 @@ fn lengths_that_lie_are_errors() {
     let part = |data: &[u8]| {
         let packed = as_hadoop(Codec::Deflate, data);
         let mut part = Vec::new();
-        vint(packed.len() as i64, &mut part);
+        vint(packed.len(), &mut part);
         [part, packed].concat()
     };
     let block = |count: u8, parts: [&[u8]; 4]| {
@@ -275,7 +275,7 @@ fn a_block_of_too_many_lengths_is_refused_before_it_is_held() {
     file.bytes.extend([&[0xff; 4][..], &kind.marker, b"\x8c\x7f\xff\xff\xff"].concat());
     for part in [&b""[..], b"", &vec![0; 65 << 20]] {
         let packed = compress(part);
-        vint(packed.len() as i64, &mut file.bytes);
+        vint(packed.len(), &mut file.bytes);
         file.bytes.extend(packed);
     }
     let error = decode(&file, HOW[0], (1 << 16, 1 << 16)).unwrap_err();

@@ -114,13 +114,14 @@ impl<'f> Search<'f> {
         match &self.state {
             State::Found(bound) => Step::Found(*bound),
             State::Mark => Step::Read(0..self.file_len.min(BOM.len() as u64)),
-            State::AnyFrom { from, .. } => Step::Read(self.ahead(*from, self.chunk)),
+            State::AnyFrom { from, .. } | State::MarkerFrom(from) => {
+                Step::Read(self.ahead(*from, self.chunk))
+            }
             State::LookBack(back) => Step::Read(back.wants(self.delimiter(), self.file_len)),
             State::DelimiterFrom(from) => {
                 Step::Read(self.ahead(*from, self.chunk.max(2 * self.delimiter().len() as u64)))
             }
             State::Header => Step::Read(self.ahead(0, self.chunk)),
-            State::MarkerFrom(from) => Step::Read(self.ahead(*from, self.chunk)),
             State::Failed(error) => Step::Failed(error.clone()),
         }
     }
