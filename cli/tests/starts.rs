@@ -1,5 +1,4 @@
 //! The program starts. That its package has a test makes `cargo test --workspace` build it, for the tests of all others.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::process::Command;
 
