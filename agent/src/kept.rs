@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use forebay_protocol::LOGS;
 use forebay_store::{Address, Cluster, Clusters};
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use hdfs_native::{HdfsError as NativeError, WriteOptions};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
@@ -101,8 +101,8 @@ impl To {
         let made =
             cluster.retry("make", &room, async |client, path| client.mkdirs(&path, FOLDER_MODE, true).await);
         Box::pin(made).await.map_err(|error| shown(&error))?;
-        // Side by side: most of the time is spent waiting for the NameNode to hear of a block.
-        try_join_all(names.iter().map(|name| self.sent_one(&cluster, &room, name))).await.map(drop)
+        // Side by side: most of the time is spent waiting for the NameNode to hear of a block. One that fails takes no other with it.
+        join_all(names.iter().map(|name| self.sent_one(&cluster, &room, name))).await.into_iter().collect()
     }
 
     async fn sent_one(&self, cluster: &Cluster, room: &str, name: &str) -> Told {
