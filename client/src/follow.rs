@@ -85,6 +85,8 @@ struct Watch<'a> {
     application: Option<Application>,
     ahead: Option<u32>,
     state: Option<JobState>,
+    /// Since when the application master does not answer.
+    lost: Option<Instant>,
     asked_rm: Option<Instant>,
     asked_queue: Option<Instant>,
     read_history: Option<Instant>,
@@ -131,6 +133,7 @@ impl Client {
             application: None,
             ahead: None,
             state: None,
+            lost: None,
             asked_rm: None,
             asked_queue: None,
             read_history: None,
@@ -174,10 +177,10 @@ impl Watch<'_> {
     }
 
     /// While nothing runs, and when the job is about to be over, the ResourceManager knows first: its application master answers nobody
-    /// any more.
+    /// any more. (One that cannot be reached from here never does: then it is asked seldom again.)
     async fn look_at_application(&mut self, see: &mut dyn FnMut(Seen)) -> Result<(), ClientError> {
-        let runs =
-            !self.link.is_lost() && self.state.as_ref().is_some_and(|state| state.phase == Phase::Running);
+        let may_be_over = self.lost.is_some_and(|lost| lost.elapsed() < LEAVING);
+        let runs = !may_be_over && self.state.as_ref().is_some_and(|state| state.phase == Phase::Running);
         if self.asking.is_empty() {
             if !is_due(self.asked_rm, if runs { SELDOM } else { OFTEN }) {
                 return Ok(());
@@ -247,6 +250,7 @@ impl Watch<'_> {
             self.state = Some(state.clone());
             see(Seen::State(Box::new(state)));
         }
+        self.lost = self.link.is_lost().then(|| self.lost.unwrap_or_else(Instant::now));
         if !is_due(self.read_history, KEPT) {
             return Ok(());
         }
