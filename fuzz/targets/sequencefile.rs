@@ -4,13 +4,13 @@
 //! The first bytes: what is delivered, how long the pieces are, how much room there is, and how long a split is.
 #![no_main]
 
+mod pieces;
+
 use forebay_decode::{DecodeError, Decoder};
 use forebay_record::{Fields, Format, Framing, Search, SequenceHeader, SequenceRecords, Step};
 use libfuzzer_sys::fuzz_target;
+use pieces::{MOST, decoded};
 use std::ops::Range;
-
-/// What a bomb may decode to here.
-const MOST: usize = 1 << 20;
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((&[how, piece, room, size], file)) = bytes.split_first_chunk() else { return };
@@ -83,42 +83,9 @@ fn decode(
     piece: usize,
     room: usize,
 ) -> Option<Result<Vec<u8>, DecodeError>> {
-    let mut decoder = match Decoder::of_sequence(header, records, part.start as u64) {
+    let decoder = match Decoder::of_sequence(header, records, part.start as u64) {
         Ok(decoder) => decoder,
         Err(error) => return Some(Err(error)),
     };
-    let (mut all, mut out) = (Vec::new(), Vec::with_capacity(room));
-    let room = out.capacity();
-    for piece in file[part].chunks(piece) {
-        let mut at = 0;
-        loop {
-            match decoder.decode(&piece[at..], &mut out) {
-                Ok(n) => at += n,
-                Err(error) => return Some(Err(error)),
-            }
-            let is_full = out.len() == room;
-            assert_eq!(out.capacity(), room);
-            all.append(&mut out);
-            if all.len() > MOST {
-                return None;
-            }
-            if !is_full {
-                assert_eq!(at, piece.len());
-                break;
-            }
-        }
-    }
-    loop {
-        let done = match decoder.finish(&mut out) {
-            Ok(done) => done,
-            Err(error) => return Some(Err(error)),
-        };
-        assert!(done || out.len() == room);
-        all.append(&mut out);
-        match done {
-            true => return Some(Ok(all)),
-            false if all.len() > MOST => return None,
-            false => {}
-        }
-    }
+    decoded(decoder, &file[part], piece, room)
 }
