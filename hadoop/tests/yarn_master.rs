@@ -37,7 +37,7 @@ fn containers_are_asked_for_and_started_and_their_ends_are_told() {
         assert_eq!(master.am.attempt(), Some(master.id.attempt(1)));
         let registration = master.register().await;
         assert_eq!(registration.maximum_capability, Resource::new(4096, 8));
-        assert_eq!(registration.queue, "root.default");
+        assert_eq!(registration.queue, cluster.yarn.queue("default"));
         assert!(
             registration.resource_types.iter().any(|kind| kind.name == "memory-mb" && kind.units == "Mi")
         );

@@ -217,17 +217,18 @@ fn a_full_queue_fails_a_job_in_time_and_lets_it_in_when_there_is_room() {
     let why = end["verdict"]["why"].as_str().unwrap_or_default();
     assert_eq!(status, 1, "{end:#}");
     let room = format!("room for {} MiB", (NARROW_MIB - 448 - 256) / 64 * 64);
-    for words in ["within 10 s (--wait-timeout)", "256 MiB", "queue root.narrow", &room] {
+    let queue = format!("queue {}", me.cluster.queue("narrow"));
+    for words in ["within 10 s (--wait-timeout)", "256 MiB", &queue, &room] {
         assert!(why.contains(words), "{words:?} is not in {why:?}");
     }
     assert_nothing_left(&me, &id, "out");
 
     let mut job = Followed::start(&me, &args, &["cat"]);
     job.until("what is waited for", |line| {
-        line["cluster"]["waiting_for"].as_str().is_some_and(|why| why.contains("queue root.narrow"))
+        line["cluster"]["waiting_for"].as_str().is_some_and(|why| why.contains(&queue))
     });
     let page = stdout(&support::run(me.forebay(["status", &job.id])));
-    assert!(page.contains("queue root.narrow"), "{page}");
+    assert!(page.contains(&queue), "{page}");
     me.cluster.kill_application(&hog).unwrap();
     job.ends_well();
     assert_eq!(sorted(&output(&me, "out")), sorted(&input));
