@@ -24,6 +24,8 @@ const COMMITTING: Duration = Duration::from_mins(5);
 const FORCE: Duration = Duration::from_mins(1);
 /// How long clearing away may take.
 const CLEARING: Duration = Duration::from_mins(1);
+/// How long nobody answers for a job before it is taken for dead: an application master that dies has its successor by then.
+const SUCCESSION: Duration = Duration::from_secs(20);
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -202,7 +204,9 @@ impl Client {
     async fn end_forgotten(&self, id: &str, reached: &Cell<Step>) -> Result<Killed, ClientError> {
         let history = self.history(id);
         let Some(state) = history.state().await? else { return Err(self.no_job(id, &history).await) };
-        self.refuse_living(id, &history).await?;
+        if state.phase != Phase::Finished {
+            self.refuse_living(id, &history).await?;
+        }
         reached.set(Step::Over);
         let (verdict, _) = verdict(Some(&state), None);
         let clear = async {
@@ -215,8 +219,15 @@ impl Client {
 
     /// Another cluster's ResourceManager may know a job that this one does not.
     async fn refuse_living(&self, id: &str, history: &History) -> Result<(), ClientError> {
-        if self.link(id).state().await?.is_none_or(|state| state.phase == Phase::Finished) {
-            return Ok(());
+        let mut link = self.link(id);
+        let since = Instant::now();
+        loop {
+            match link.state().await? {
+                Some(state) if state.phase == Phase::Finished => return Ok(()),
+                Some(_) => break,
+                None if since.elapsed() > SUCCESSION => return Ok(()),
+                None => sleep(LOOK).await,
+            }
         }
         let folder = history.address();
         let why = format!(
