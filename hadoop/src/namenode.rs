@@ -1,10 +1,12 @@
-//! The NameNode's protocol for readers: where blocks lie, what a path is, which replicas are bad, delegation tokens.
+//! The NameNode's protocol: where blocks lie, what a path is, which replicas are bad, delegation tokens, and what whoever writes
+//! a file of one block needs.
 
 mod blocks;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod proto;
 mod status;
+mod writing;
 
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use crate::sasl::SaslError;
 
 pub use blocks::{Block, Encryption, ErasureCoding, LocatedBlock, LocatedBlocks, Replica, StorageType};
 pub use status::{FileKind, FileStatus};
+pub use writing::{NewFile, OpenFile, ServerDefaults};
 
 /// `ClientNamenodeProtocol.proto`.
 const CLIENT_PROTOCOL: Protocol =
@@ -144,9 +147,7 @@ impl NameNode {
 
     /// Whether clients and DataNodes have to encrypt all data on its way (`getServerDefaults`).
     pub async fn encrypts_data_transfer(&self) -> Result<bool, Error> {
-        let answer: proto::GetServerDefaultsResponseProto =
-            self.call("getServerDefaults", &proto::Empty {}).await?;
-        Ok(answer.defaults.encrypt_data_transfer.unwrap_or(false))
+        Ok(self.server_defaults().await?.encrypt_data_transfer)
     }
 
     /// What a path is; `None` when there is nothing (`getFileInfo`).

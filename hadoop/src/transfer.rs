@@ -6,7 +6,7 @@
 use prost::Message;
 
 use crate::credentials::{Token, TokenProto};
-use crate::namenode::Block;
+use crate::namenode::{Block, Replica};
 
 /// The version that every data transfer begins with (`DataTransferProtocol.DATA_TRANSFER_VERSION`).
 const TRANSFER_VERSION: u16 = 28;
@@ -21,6 +21,8 @@ const LONGEST_WORDS: usize = 500;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Opcode {
+    /// `WRITE_BLOCK`.
+    WriteBlock = 80,
     /// `READ_BLOCK`.
     ReadBlock = 81,
     /// `REQUEST_SHORT_CIRCUIT_FDS`.
@@ -107,6 +109,54 @@ impl From<&Block> for ExtendedBlockProto {
     }
 }
 
+/// A DataNode's names and ports.
+#[derive(Clone, PartialEq, Message)]
+pub struct DatanodeIdProto {
+    /// Its address.
+    #[prost(string, required, tag = "1")]
+    pub ip_addr: String,
+    /// Its host name.
+    #[prost(string, required, tag = "2")]
+    pub host_name: String,
+    /// Its own identity.
+    #[prost(string, required, tag = "3")]
+    pub datanode_uuid: String,
+    /// Its port for data.
+    #[prost(uint32, required, tag = "4")]
+    pub xfer_port: u32,
+    /// Its web port.
+    #[prost(uint32, required, tag = "5")]
+    pub info_port: u32,
+    /// Its port for calls.
+    #[prost(uint32, required, tag = "6")]
+    pub ipc_port: u32,
+}
+
+/// A DataNode, and where it stands in the network.
+#[derive(Clone, PartialEq, Message)]
+pub struct DatanodeInfoProto {
+    /// Which one.
+    #[prost(message, optional, tag = "1")]
+    pub id: Option<DatanodeIdProto>,
+    /// Its rack.
+    #[prost(string, optional, tag = "8")]
+    pub location: Option<String>,
+}
+
+impl From<&Replica> for DatanodeInfoProto {
+    fn from(replica: &Replica) -> Self {
+        let id = DatanodeIdProto {
+            ip_addr: replica.ip.clone(),
+            host_name: replica.hostname.clone(),
+            datanode_uuid: replica.uuid.clone(),
+            xfer_port: replica.xfer_port.into(),
+            info_port: replica.info_port.into(),
+            ipc_port: replica.ipc_port.into(),
+        };
+        Self { id: Some(id), location: Some(replica.rack.clone()) }
+    }
+}
+
 /// What every request names: a block, and the token that opens it.
 #[derive(Clone, PartialEq, Message)]
 pub struct BaseHeaderProto {
@@ -153,6 +203,9 @@ pub struct BlockOpResponseProto {
     /// A [`Status`].
     #[prost(int32, required, tag = "1")]
     pub status: i32,
+    /// When a pipeline could not be made: the address of the DataNode that is to blame; empty or not set where all is well.
+    #[prost(string, optional, tag = "2")]
+    pub first_bad_link: Option<String>,
     /// Set when a block is about to be sent.
     #[prost(message, optional, tag = "4")]
     pub read_op_checksum_info: Option<ReadOpChecksumInfoProto>,

@@ -1,9 +1,12 @@
 //! One HDFS, asked with patience.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hdfs_native::{Client, HdfsError as NativeError};
+use tokio::runtime::Handle;
 
+use crate::small::Small;
 use crate::{HdfsError, Patience};
 
 /// One HDFS.
@@ -11,6 +14,9 @@ use crate::{HdfsError, Patience};
 pub struct Cluster {
     asking: Client,
     writing: Client,
+    /// Writes small files, where it can, on this runtime.
+    pub(crate) small: Option<Arc<Small>>,
+    pub(crate) handle: Handle,
     authority: String,
     /// `hdfs://authority`, for messages.
     uri: String,
@@ -21,14 +27,15 @@ pub struct Cluster {
 
 impl Cluster {
     pub(crate) fn new(
-        asking: Client,
-        writing: Client,
+        [asking, writing]: [Client; 2],
+        small: Option<Small>,
+        handle: Handle,
         authority: String,
-        uri: String,
         namenodes: Vec<String>,
         timeout: Duration,
     ) -> Self {
-        Self { asking, writing, authority, uri, namenodes, timeout }
+        let (small, uri) = (small.map(Arc::new), format!("hdfs://{authority}"));
+        Self { asking, writing, small, handle, authority, uri, namenodes, timeout }
     }
 
     /// `host:port` or the nameservice.

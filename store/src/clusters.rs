@@ -8,6 +8,7 @@ use forebay_hadoop::Configuration;
 use hdfs_native::{Client, ClientBuilder, HdfsError as NativeError};
 use tokio::runtime::Handle;
 
+use crate::small::Small;
 use crate::{Cluster, HdfsError};
 
 /// How long a DataNode may be silent before another one is asked.
@@ -64,17 +65,24 @@ impl Clusters {
         };
         let asking = connect(asking(self.timeout))?;
         let writing = connect(writing(self.timeout))?;
-        let cluster =
-            Arc::new(Cluster::new(asking, writing, authority.clone(), uri, namenodes, self.timeout));
+        let small = Small::new(&conf, &authority, self.timeout);
+        let (handle, clients) = (self.handle.clone(), [asking, writing]);
+        let cluster = Cluster::new(clients, small, handle, authority.clone(), namenodes, self.timeout);
+        let cluster = Arc::new(cluster);
         clusters.insert(authority, Arc::clone(&cluster));
         Ok(cluster)
     }
 }
 
+/// How long a DataNode may be silent where so much time is given to an operation without progress.
+pub(crate) fn silence(timeout: Duration) -> Duration {
+    (timeout / 3).min(LONGEST_SILENCE).max(Duration::from_millis(1))
+}
+
 /// Short rounds inside hdfs-native, so that the retries, their deadline and the last error are ours to tell,
 /// and so that a DataNode that has gone silent is given up in time for another replica.
 fn asking(timeout: Duration) -> [(&'static str, String); 4] {
-    let silence = (timeout / 3).min(LONGEST_SILENCE).as_millis().max(1);
+    let silence = silence(timeout).as_millis();
     [
         ("dfs.client.failover.max.attempts", "3".into()),
         ("dfs.client.failover.sleep.base.millis", "50".into()),

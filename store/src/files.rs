@@ -1,10 +1,14 @@
 //! Small files and folders of an HDFS, asked for with patience. As each call may have had its effect before its answer was lost,
 //! all of them come out the same the second time.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hdfs_native::client::FileStatus;
 use hdfs_native::{Client, HdfsError as NativeError, WriteOptions};
+use tokio_util::task::AbortOnDropHandle;
 
+use crate::small::Written;
 use crate::{Cluster, HdfsError};
 
 impl Cluster {
@@ -44,6 +48,27 @@ impl Cluster {
 
     /// Writes a small file. Broken off, it may be there in part.
     pub async fn write(&self, path: &str, bytes: &Bytes, options: &WriteOptions) -> Result<(), HdfsError> {
+        if let Some(small) = &self.small {
+            let (path, patience) = (path.to_owned(), self.patience("write", path));
+            let writing = Arc::clone(small).write(path, bytes.clone(), options.clone(), patience);
+            // Its connections are used by those who come later, and so belong to the runtime that lasts.
+            match AbortOnDropHandle::new(self.handle.spawn(writing)).await {
+                Ok(Ok(Written::Whole)) => return Ok(()),
+                Ok(Err(error)) => return Err(error),
+                Ok(Ok(Written::NotHere)) => {}
+                Err(error) => tracing::warn!(%error, "the writer of small files broke off"),
+            }
+        }
+        self.write_natively(path, bytes, options).await
+    }
+
+    /// Writes a file through `hdfs-native`, whatever it is.
+    pub async fn write_natively(
+        &self,
+        path: &str,
+        bytes: &Bytes,
+        options: &WriteOptions,
+    ) -> Result<(), HdfsError> {
         let write = async |client: Client, path: String| {
             let mut writer = client.create(&path, options).await?;
             Box::pin(writer.write_bytes(bytes.clone())).await?;

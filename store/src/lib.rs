@@ -2,7 +2,7 @@
 //!
 //! What the feed and the output of a job have in common: both are told addresses ([`Address`]), both speak with HDFS
 //! through `hdfs-native` with every call bounded in time and tried again while that may help ([`Clusters`], [`Cluster`],
-//! [`Patience`]). [`fetch()`] brings a file from an address to a local path.
+//! [`Patience`]); small files are written by our own hand. [`fetch()`] brings a file from an address to a local path.
 
 mod address;
 mod cluster;
@@ -13,6 +13,7 @@ mod fetch;
 mod files;
 mod native;
 mod patience;
+mod small;
 
 pub use address::Address;
 pub use cluster::Cluster;

@@ -1,4 +1,4 @@
-//! DataNodes that are read from: who is asked, over which connection, and what the answer says.
+//! DataNodes that are read from and written to: who is asked, over which connection, and what the answer says.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -16,10 +16,10 @@ use crate::packet::{Layout, Packets};
 use crate::wire::{CachingStrategyProto, ClientOperationHeaderProto, OpReadBlockProto};
 use crate::{Fault, ReadError, Settings, Stream};
 
-/// Reads from DataNodes, over connections that are used again. May be used from several threads.
+/// Reads from DataNodes, over connections that are used again, and writes to them. May be used from several threads.
 #[derive(Debug)]
 pub struct DataNodes {
-    settings: Settings,
+    pub(crate) settings: Settings,
     connections: Arc<Connections<String>>,
 }
 

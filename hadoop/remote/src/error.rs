@@ -1,4 +1,4 @@
-//! Why a part of a block does not come from a DataNode: which block, which host, where, and what.
+//! Why a part of a block does not come from a DataNode, or a block does not get to one: which block, which host, where, and what.
 
 use std::io;
 
@@ -62,6 +62,27 @@ impl ReadError {
     /// The other side has ended the connection.
     pub fn is_closed(&self) -> bool {
         matches!(self.fault, Fault::Exchange(forebay_shortcircuit::Fault::Closed))
+    }
+}
+
+/// A block could not be written through its pipeline.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {block} to the DataNode {host}: {fault}")]
+pub struct WriteError {
+    /// The block, as Hadoop's logs have it.
+    pub block: String,
+    /// The `host:port` for data of the DataNode that is to blame, as far as one can tell.
+    pub host: String,
+    /// Which one of the block's replicas that is.
+    pub replica: usize,
+    /// What is wrong.
+    pub fault: Fault,
+}
+
+impl WriteError {
+    /// The DataNode does not accept the block's token.
+    pub fn is_token(&self) -> bool {
+        matches!(self.fault, Fault::Token(_))
     }
 }
 

@@ -17,7 +17,8 @@ fn packets(start: u64, end: u64) -> Packets {
 }
 
 fn header(len: i32, offset: i64, seqno: i64, last: bool, data_len: i32) -> Vec<u8> {
-    let message = PacketHeaderProto { offset_in_block: offset, seqno, last, data_len }.encode_to_vec();
+    let message = PacketHeaderProto { offset_in_block: offset, seqno, last, data_len, sync_block: None }
+        .encode_to_vec();
     assert_eq!(message.len(), USUAL_HEADER);
     [&len.to_be_bytes()[..], &u16::try_from(message.len()).unwrap().to_be_bytes(), &message].concat()
 }

@@ -15,11 +15,7 @@ impl ChecksumType {
     ///
     /// `sums` holds at least as many checksums as `data` has chunks; chunks without one count as different.
     pub fn first_mismatch(self, data: &[u8], sums: &[u8], chunk: usize) -> Option<usize> {
-        let crc: fn(&[u8]) -> u32 = match self {
-            Self::Null => return None,
-            Self::Crc32 => crc32_iso_hdlc,
-            Self::Crc32c => crc32_iscsi,
-        };
+        let crc = self.function()?;
         let right = if self == Self::Crc32c { lanes::matching(data, sums, chunk) } else { 0 };
         let mut sums = sums.chunks_exact(CHECKSUM_LEN).skip(right);
         let differs = data.chunks(chunk).skip(right).position(|bytes| {
@@ -27,6 +23,20 @@ impl ChecksumType {
             stored != Some(crc(bytes))
         });
         differs.map(|index| right + index)
+    }
+
+    /// The checksums of the chunks of `data`, the last of which may be shorter than `chunk` bytes.
+    pub fn sums(self, data: &[u8], chunk: usize) -> Vec<u8> {
+        let Some(crc) = self.function() else { return Vec::new() };
+        data.chunks(chunk.max(1)).flat_map(|bytes| crc(bytes).to_be_bytes()).collect()
+    }
+
+    fn function(self) -> Option<fn(&[u8]) -> u32> {
+        match self {
+            Self::Null => None,
+            Self::Crc32 => Some(crc32_iso_hdlc),
+            Self::Crc32c => Some(crc32_iscsi),
+        }
     }
 }
 
@@ -50,6 +60,7 @@ mod tests {
         ) {
             let kind = if crc32c { ChecksumType::Crc32c } else { ChecksumType::Crc32 };
             let sums = sums_of(kind, &data, chunk);
+            prop_assert_eq!(&kind.sums(&data, chunk), &sums);
             let (mut data, mut first) = (data, None);
             if is_bad && !data.is_empty() {
                 let at = bad.index(data.len());
@@ -75,6 +86,8 @@ mod tests {
         assert_eq!(ChecksumType::Crc32.first_mismatch(b"123456789", &sums(0xCBF4_3926), 512), None);
         assert_eq!(ChecksumType::Crc32.first_mismatch(b"123456789", &sums(0xE306_9283), 512), Some(0));
         assert_eq!(ChecksumType::Null.first_mismatch(b"123456789", &[], 512), None);
+        assert_eq!(ChecksumType::Crc32.sums(b"123456789", 512), sums(0xCBF4_3926));
+        assert!(ChecksumType::Null.sums(b"123456789", 512).is_empty());
     }
 
     #[test]

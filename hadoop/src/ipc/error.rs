@@ -79,6 +79,13 @@ pub enum Reason {
     MayBeDone,
 }
 
+impl Reason {
+    /// Asking again would change nothing.
+    pub fn is_hopeless(self) -> bool {
+        self == Self::Hopeless
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

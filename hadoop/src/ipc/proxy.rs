@@ -97,6 +97,11 @@ impl Proxy {
         &self.inner.name
     }
 
+    /// What servers know this client by.
+    pub fn client_id(&self) -> &[u8] {
+        &self.inner.common.client_id
+    }
+
     /// The settings it was made with.
     pub fn settings(&self) -> &Settings {
         &self.inner.common.settings

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use super::proto::{
-    DatanodeIdProto, DatanodeInfoProto, ErasureCodingPolicyProto, ExtendedBlockProto,
-    FileEncryptionInfoProto, LocatedBlockProto, LocatedBlocksProto,
+    ErasureCodingPolicyProto, FileEncryptionInfoProto, LocatedBlockProto, LocatedBlocksProto,
 };
 use crate::credentials::{Token, TokenProto};
 
@@ -63,7 +62,8 @@ impl StorageType {
         Self::KNOWN.iter().find(|(n, _)| *n == number).map_or(Self::Other(number), |(_, known)| *known)
     }
 
-    fn to_wire(self) -> i32 {
+    /// The wire's number.
+    pub fn number(self) -> i32 {
         match self {
             Self::Other(number) => number,
             known => Self::KNOWN.iter().find(|(_, k)| *k == known).map_or(1, |(n, _)| *n),
@@ -261,31 +261,14 @@ impl LocatedBlock {
     }
 
     pub(super) fn to_report(&self) -> LocatedBlockProto {
-        let Block { pool, id, generation, len } = &self.block;
-        let datanode = |replica: &Replica| DatanodeInfoProto {
-            id: Some(DatanodeIdProto {
-                ip_addr: replica.ip.clone(),
-                host_name: replica.hostname.clone(),
-                datanode_uuid: replica.uuid.clone(),
-                xfer_port: replica.xfer_port.into(),
-                info_port: replica.info_port.into(),
-                ipc_port: replica.ipc_port.into(),
-            }),
-            location: Some(replica.rack.clone()),
-        };
         LocatedBlockProto {
-            b: Some(ExtendedBlockProto {
-                pool_id: pool.clone(),
-                block_id: id.cast_unsigned(),
-                generation_stamp: *generation,
-                num_bytes: Some(*len),
-            }),
+            b: Some((&self.block).into()),
             offset: self.offset,
-            locs: self.replicas.iter().map(datanode).collect(),
+            locs: self.replicas.iter().map(Into::into).collect(),
             corrupt: self.corrupt,
             block_token: Some(TokenProto::from(&self.token)),
             is_cached: Vec::new(),
-            storage_types: self.replicas.iter().map(|replica| replica.storage_type.to_wire()).collect(),
+            storage_types: self.replicas.iter().map(|replica| replica.storage_type.number()).collect(),
             storage_ids: self.replicas.iter().map(|replica| replica.storage_id.clone()).collect(),
             block_indices: None,
             block_tokens: Vec::new(),

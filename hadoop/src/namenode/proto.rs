@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use crate::credentials::TokenProto;
+pub(super) use crate::transfer::{DatanodeInfoProto, ExtendedBlockProto};
 
 /// Answers that say nothing but yes.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
@@ -31,11 +32,104 @@ pub(super) struct GetServerDefaultsResponseProto {
     pub(super) defaults: FsServerDefaultsProto,
 }
 
-/// Of what the NameNode tells its clients, what readers must know.
+/// What clients do where they have no wish of their own.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub(super) struct FsServerDefaultsProto {
+    #[prost(uint64, required, tag = "1")]
+    pub(super) block_size: u64,
+    #[prost(uint32, required, tag = "2")]
+    pub(super) bytes_per_checksum: u32,
+    #[prost(uint32, required, tag = "3")]
+    pub(super) write_packet_size: u32,
+    #[prost(uint32, required, tag = "4")]
+    pub(super) replication: u32,
     #[prost(bool, optional, tag = "6")]
     pub(super) encrypt_data_transfer: Option<bool>,
+    /// 1, CRC32, where it is not set.
+    #[prost(int32, optional, tag = "8")]
+    pub(super) checksum_type: Option<i32>,
+}
+
+/// Without a version of encryption that the client speaks: the NameNode then refuses to make a file in an encryption zone.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct CreateRequestProto {
+    #[prost(string, required, tag = "1")]
+    pub(super) src: String,
+    #[prost(message, required, tag = "2")]
+    pub(super) masked: FsPermissionProto,
+    #[prost(string, required, tag = "3")]
+    pub(super) client_name: String,
+    #[prost(uint32, required, tag = "4")]
+    pub(super) create_flag: u32,
+    #[prost(bool, required, tag = "5")]
+    pub(super) create_parent: bool,
+    #[prost(uint32, required, tag = "6")]
+    pub(super) replication: u32,
+    #[prost(uint64, required, tag = "7")]
+    pub(super) block_size: u64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct CreateResponseProto {
+    #[prost(message, optional, tag = "1")]
+    pub(super) fs: Option<HdfsFileStatusProto>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct AddBlockRequestProto {
+    #[prost(string, required, tag = "1")]
+    pub(super) src: String,
+    #[prost(string, required, tag = "2")]
+    pub(super) client_name: String,
+    #[prost(message, repeated, tag = "4")]
+    pub(super) exclude_nodes: Vec<DatanodeInfoProto>,
+    #[prost(uint64, optional, tag = "5")]
+    pub(super) file_id: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct AddBlockResponseProto {
+    #[prost(message, required, tag = "1")]
+    pub(super) block: LocatedBlockProto,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct AbandonBlockRequestProto {
+    #[prost(message, required, tag = "1")]
+    pub(super) b: ExtendedBlockProto,
+    #[prost(string, required, tag = "2")]
+    pub(super) src: String,
+    #[prost(string, required, tag = "3")]
+    pub(super) holder: String,
+    #[prost(uint64, optional, tag = "4")]
+    pub(super) file_id: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct CompleteRequestProto {
+    #[prost(string, required, tag = "1")]
+    pub(super) src: String,
+    #[prost(string, required, tag = "2")]
+    pub(super) client_name: String,
+    #[prost(message, optional, tag = "3")]
+    pub(super) last: Option<ExtendedBlockProto>,
+    #[prost(uint64, optional, tag = "4")]
+    pub(super) file_id: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct DeleteRequestProto {
+    #[prost(string, required, tag = "1")]
+    pub(super) src: String,
+    #[prost(bool, required, tag = "2")]
+    pub(super) recursive: bool,
+}
+
+/// `CompleteResponseProto`, `DeleteResponseProto`.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(super) struct ResultProto {
+    #[prost(bool, required, tag = "1")]
+    pub(super) result: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -78,42 +172,6 @@ pub(super) struct DirectoryListingProto {
 pub(super) struct ReportBadBlocksRequestProto {
     #[prost(message, repeated, tag = "1")]
     pub(super) blocks: Vec<LocatedBlockProto>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct ExtendedBlockProto {
-    #[prost(string, required, tag = "1")]
-    pub(super) pool_id: String,
-    #[prost(uint64, required, tag = "2")]
-    pub(super) block_id: u64,
-    #[prost(uint64, required, tag = "3")]
-    pub(super) generation_stamp: u64,
-    #[prost(uint64, optional, tag = "4")]
-    pub(super) num_bytes: Option<u64>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct DatanodeIdProto {
-    #[prost(string, required, tag = "1")]
-    pub(super) ip_addr: String,
-    #[prost(string, required, tag = "2")]
-    pub(super) host_name: String,
-    #[prost(string, required, tag = "3")]
-    pub(super) datanode_uuid: String,
-    #[prost(uint32, required, tag = "4")]
-    pub(super) xfer_port: u32,
-    #[prost(uint32, required, tag = "5")]
-    pub(super) info_port: u32,
-    #[prost(uint32, required, tag = "6")]
-    pub(super) ipc_port: u32,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct DatanodeInfoProto {
-    #[prost(message, optional, tag = "1")]
-    pub(super) id: Option<DatanodeIdProto>,
-    #[prost(string, optional, tag = "8")]
-    pub(super) location: Option<String>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
