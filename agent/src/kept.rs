@@ -127,7 +127,13 @@ async fn put(cluster: &Cluster, path: &str, file: Arc<File>) -> Told {
     let mut patience = cluster.patience("write", path);
     let unread = |error: io::Error| format!("cannot read what is to be {}: {error}", cluster.address(path));
     // What the agent itself writes meanwhile does not count.
-    let parts = Parts::of(file.metadata().map_err(unread)?.len(), LONGEST);
+    let len = file.metadata().map_err(unread)?.len();
+    if len <= PIECE {
+        let read = tokio::task::spawn_blocking(move || read(&file, 0, len)).await;
+        let bytes = read.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(unread)?;
+        return cluster.write(path, &bytes, &options()).await.map_err(|error| error.to_string());
+    }
+    let parts = Parts::of(len, LONGEST);
     loop {
         match Box::pin(try_put(cluster, path, &file, &parts)).await {
             Ok(()) => return Ok(()),
@@ -139,7 +145,7 @@ async fn put(cluster: &Cluster, path: &str, file: Arc<File>) -> Told {
 }
 
 async fn try_put(cluster: &Cluster, path: &str, file: &Arc<File>, parts: &Parts) -> Result<(), Trouble> {
-    let options = WriteOptions::default().overwrite(true).permission(FILE_MODE);
+    let options = options();
     let mut writer = bounded(cluster, cluster.writing_client().create(path, &options)).await?;
     for (part, notice) in parts.0.iter().zip([None, parts.notice()]) {
         if let Some(notice) = notice {
@@ -159,6 +165,10 @@ async fn try_put(cluster: &Cluster, path: &str, file: &Arc<File>, parts: &Parts)
         }
     }
     bounded(cluster, Box::pin(writer.close())).await
+}
+
+fn options() -> WriteOptions {
+    WriteOptions::default().overwrite(true).permission(FILE_MODE)
 }
 
 async fn bounded<T>(

@@ -106,9 +106,25 @@ impl Remote {
         mode: u32,
         source: &Source,
     ) -> Result<Uploaded, ClientError> {
+        let options = WriteOptions::default().overwrite(true).permission(mode);
+        match source.whole().await? {
+            Some(bytes) => self.cluster.write(path, &bytes, &options).await?,
+            None => self.upload_in_pieces(path, &options, source).await?,
+        }
+        let found =
+            self.cluster.ask("read", path, async |client, path| client.get_file_info(&path).await).await?;
+        Ok(Uploaded { size: found.length as u64, timestamp: found.modification_time })
+    }
+
+    async fn upload_in_pieces(
+        &self,
+        path: &str,
+        options: &WriteOptions,
+        source: &Source,
+    ) -> Result<(), ClientError> {
         let mut patience = self.cluster.patience("write", path);
         let mut tries = 0;
-        while let Err(trouble) = self.try_upload(path, mode, source, &mut patience).await {
+        while let Err(trouble) = self.try_upload(path, options, source, &mut patience).await {
             tries += 1;
             match trouble {
                 Trouble::Here(error) => return Err(error.into()),
@@ -120,22 +136,19 @@ impl Remote {
                 Trouble::Hdfs(error) => patience.after(error).await?,
             }
         }
-        let found =
-            self.cluster.ask("read", path, async |client, path| client.get_file_info(&path).await).await?;
-        Ok(Uploaded { size: found.length as u64, timestamp: found.modification_time })
+        Ok(())
     }
 
     async fn try_upload(
         &self,
         path: &str,
-        mode: u32,
+        options: &WriteOptions,
         source: &Source,
         patience: &mut Patience,
     ) -> Result<(), Trouble> {
-        let options = WriteOptions::default().overwrite(true).permission(mode);
         let client = self.cluster.writing_client();
         let longest = self.cluster.timeout();
-        let mut writer = in_time(longest, client.create(path, &options)).await?;
+        let mut writer = in_time(longest, client.create(path, options)).await?;
         let mut pieces = source.pieces();
         while let Some(piece) = pieces.recv().await {
             in_time(longest, Box::pin(writer.write_bytes(piece.map_err(Trouble::Here)?))).await?;

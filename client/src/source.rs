@@ -11,6 +11,8 @@ use crate::pack::{PackError, pack};
 
 /// Bytes in a piece.
 const PIECE: usize = 1 << 20;
+/// What is kept in memory as a whole.
+const SMALL: usize = 2 << 20;
 /// Pieces on their way.
 const WAITING: usize = 2;
 
@@ -26,6 +28,21 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    /// All of it, if that is little.
+    pub(crate) async fn whole(&self) -> Result<Option<Bytes>, PackError> {
+        if let Self::Bytes(bytes) = self {
+            return Ok(Some(bytes.clone()));
+        }
+        let (mut pieces, mut whole) = (self.pieces(), Vec::new());
+        while let Some(piece) = pieces.recv().await {
+            whole.extend_from_slice(&piece?);
+            if whole.len() > SMALL {
+                return Ok(None);
+            }
+        }
+        Ok(Some(whole.into()))
+    }
+
     /// Its pieces, read by a thread that ends when nobody wants more. Within tokio.
     pub(crate) fn pieces(&self) -> mpsc::Receiver<Result<Bytes, PackError>> {
         let (sender, receiver) = mpsc::channel(WAITING);
@@ -92,6 +109,19 @@ mod tests {
             bytes.extend_from_slice(&piece?);
         }
         Ok(bytes)
+    }
+
+    #[tokio::test]
+    async fn what_is_little_comes_whole() {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("file");
+        for len in [0, 1, PIECE, PIECE + 1, SMALL] {
+            std::fs::write(&path, vec![7; len]).unwrap();
+            assert!(Source::File(path.clone()).whole().await.unwrap().unwrap() == vec![7; len], "{len}");
+        }
+        std::fs::write(&path, vec![7; SMALL + 1]).unwrap();
+        assert_eq!(Source::File(path.clone()).whole().await.unwrap(), None);
+        Source::File(path.join("none")).whole().await.unwrap_err();
     }
 
     #[tokio::test]

@@ -1,10 +1,8 @@
 //! One HDFS, asked with patience.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use hdfs_native::{Client, HdfsError as NativeError};
-use tokio::runtime::Handle;
 
 use crate::small::Small;
 use crate::{HdfsError, Patience};
@@ -14,9 +12,8 @@ use crate::{HdfsError, Patience};
 pub struct Cluster {
     asking: Client,
     writing: Client,
-    /// Writes small files, where it can, on this runtime.
-    pub(crate) small: Option<Arc<Small>>,
-    pub(crate) handle: Handle,
+    /// Writes small files, where it can.
+    pub(crate) small: Option<Small>,
     authority: String,
     /// `hdfs://authority`, for messages.
     uri: String,
@@ -29,13 +26,12 @@ impl Cluster {
     pub(crate) fn new(
         [asking, writing]: [Client; 2],
         small: Option<Small>,
-        handle: Handle,
         authority: String,
         namenodes: Vec<String>,
         timeout: Duration,
     ) -> Self {
-        let (small, uri) = (small.map(Arc::new), format!("hdfs://{authority}"));
-        Self { asking, writing, small, handle, authority, uri, namenodes, timeout }
+        let uri = format!("hdfs://{authority}");
+        Self { asking, writing, small, authority, uri, namenodes, timeout }
     }
 
     /// `host:port` or the nameservice.

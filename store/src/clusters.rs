@@ -66,8 +66,7 @@ impl Clusters {
         let asking = connect(asking(self.timeout))?;
         let writing = connect(writing(self.timeout))?;
         let small = Small::new(&conf, &authority, self.timeout);
-        let (handle, clients) = (self.handle.clone(), [asking, writing]);
-        let cluster = Cluster::new(clients, small, handle, authority.clone(), namenodes, self.timeout);
+        let cluster = Cluster::new([asking, writing], small, authority.clone(), namenodes, self.timeout);
         let cluster = Arc::new(cluster);
         clusters.insert(authority, Arc::clone(&cluster));
         Ok(cluster)

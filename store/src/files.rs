@@ -1,12 +1,9 @@
 //! Small files and folders of an HDFS, asked for with patience. As each call may have had its effect before its answer was lost,
 //! all of them come out the same the second time.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use hdfs_native::client::FileStatus;
 use hdfs_native::{Client, HdfsError as NativeError, WriteOptions};
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::small::Written;
 use crate::{Cluster, HdfsError};
@@ -49,14 +46,9 @@ impl Cluster {
     /// Writes a small file. Broken off, it may be there in part.
     pub async fn write(&self, path: &str, bytes: &Bytes, options: &WriteOptions) -> Result<(), HdfsError> {
         if let Some(small) = &self.small {
-            let (path, patience) = (path.to_owned(), self.patience("write", path));
-            let writing = Arc::clone(small).write(path, bytes.clone(), options.clone(), patience);
-            // Its connections are used by those who come later, and so belong to the runtime that lasts.
-            match AbortOnDropHandle::new(self.handle.spawn(writing)).await {
-                Ok(Ok(Written::Whole)) => return Ok(()),
-                Ok(Err(error)) => return Err(error),
-                Ok(Ok(Written::NotHere)) => {}
-                Err(error) => tracing::warn!(%error, "the writer of small files broke off"),
+            let writing = small.write(path, bytes, options, self.patience("write", path));
+            if Box::pin(writing).await? == Written::Whole {
+                return Ok(());
             }
         }
         self.write_natively(path, bytes, options).await

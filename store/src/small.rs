@@ -4,7 +4,6 @@
 //! That is some milliseconds after the last acknowledgement. `hdfs-native` asks at once, and then only after half a second, which
 //! whoever starts a job or waits for its end would see.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -79,13 +78,13 @@ impl Small {
 
     /// Writes a file. What it cannot write, or is refused before there is a block, it leaves to `hdfs-native`.
     pub(crate) async fn write(
-        self: Arc<Self>,
-        path: String,
-        bytes: Bytes,
-        options: WriteOptions,
+        &self,
+        path: &str,
+        bytes: &Bytes,
+        options: &WriteOptions,
         mut patience: Patience,
     ) -> Result<Written, HdfsError> {
-        let mut course = Course::new(&self, &path, &bytes, &options);
+        let mut course = Course::new(self, path, bytes, options);
         loop {
             match timeout(patience.left(), course.go_on()).await {
                 Ok(Ok(())) => return Ok(Written::Whole),
