@@ -132,24 +132,15 @@ enum Failure {
     Output(OutputError),
 }
 
-/// Writes a file to HDFS. After an error it begins anew, as long as each try comes further than those before, or for as long
-/// as is waited without progress.
+/// Writes a file to HDFS, which confirms its length.
 async fn put(hdfs: &Hdfs, file: &Arc<File>, len: u64, shown: &Path, to: &str) -> Result<(), OutputError> {
     let path = hdfs.path(to);
-    let (mut patience, mut furthest) = (hdfs.cluster.patience("write", &path), 0);
-    loop {
-        let mut sent = 0;
-        let tried = try_put(hdfs, file, len, shown, &path, &mut sent).await;
-        if sent > furthest {
-            furthest = sent;
-            patience.renew();
-        }
-        match tried {
-            Ok(()) => break,
-            Err(Failure::Hdfs(error)) => patience.after(error).await?,
-            Err(Failure::Silence) => return Err(patience.give_up().into()),
-            Err(Failure::Output(error)) => return Err(error),
-        }
+    if len <= CHUNK as u64 {
+        let bytes = read_chunk(file, 0, shown).await?;
+        unchanged(file, len, bytes.len() as u64, shown)?;
+        hdfs.cluster.write(&path, &bytes, &hdfs.write_options()).await?;
+    } else {
+        put_in_chunks(hdfs, file, len, shown, &path).await?;
     }
     let stored = hdfs.cluster.retry("read", &path, async |client, path| client.get_file_info(&path).await);
     let stored = stored.await?.length as u64;
@@ -162,6 +153,32 @@ async fn put(hdfs: &Hdfs, file: &Arc<File>, len: u64, shown: &Path, to: &str) ->
         tally
     };
     Err(OutputError::Mismatch { path: hdfs.address(to), wanted: tally(len), found: tally(stored) })
+}
+
+/// After an error it begins anew, as long as each try comes further than those before, or for as long as is waited without
+/// progress.
+async fn put_in_chunks(
+    hdfs: &Hdfs,
+    file: &Arc<File>,
+    len: u64,
+    shown: &Path,
+    path: &str,
+) -> Result<(), OutputError> {
+    let (mut patience, mut furthest) = (hdfs.cluster.patience("write", path), 0);
+    loop {
+        let mut sent = 0;
+        let tried = try_put(hdfs, file, len, shown, path, &mut sent).await;
+        if sent > furthest {
+            furthest = sent;
+            patience.renew();
+        }
+        match tried {
+            Ok(()) => return Ok(()),
+            Err(Failure::Hdfs(error)) => patience.after(error).await?,
+            Err(Failure::Silence) => return Err(patience.give_up().into()),
+            Err(Failure::Output(error)) => return Err(error),
+        }
+    }
 }
 
 async fn try_put(
