@@ -149,13 +149,15 @@ impl Ending {
                 Verdict::Succeeded | Verdict::CommitFailed { .. } => true,
             }
         };
-        let ((), (), is_clear) = tokio::join!(ledger.close(), keep, abort);
+        let ((), is_clear) = tokio::join!(keep, abort);
         if matches!(verdict, Verdict::CommitFailed { .. }) {
             // What the commit has left is for people to look at. Whoever finds the staging folder of an application that is
             // over removes that, too; and no other attempt needs the folder.
             self.unstage().await;
         }
-        self.finish(status, text, is_clear).await
+        // All that is in it is durable. That HDFS takes its time to close it is nothing that a client should wait for.
+        let (status, ()) = tokio::join!(self.finish(status, text, is_clear), ledger.close());
+        status
     }
 
     /// Tells YARN that the application is over, and then, if no output `is_clear` of its staging any more, removes the files for
