@@ -86,7 +86,6 @@ fn small_files_are_written_whole_by_our_own_hand() {
         block_size: MIB as u64,
         separate_hosts: true,
         relays: true,
-        kms: true,
         block_token_lifetime_ms: Some(3000),
         hdfs_properties: properties.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
         ..HdfsOptions::default()
@@ -95,11 +94,11 @@ fn small_files_are_written_whole_by_our_own_hand() {
     let mut site = Site { hdfs: Arc::new(hdfs), runtime: Runtime::new().unwrap(), wanted: BTreeMap::new() };
     // Hadoop's tools take their time.
     let hdfs = Arc::clone(&site.hdfs);
-    let folders = std::thread::spawn(move || make_folders(&hdfs));
+    let striped = std::thread::spawn(move || make_striped(&hdfs));
     whatever_its_length(&mut site);
     as_it_was_asked_for(&mut site);
-    folders.join().unwrap();
-    what_is_not_for_us_is_left(&mut site);
+    striped.join().unwrap();
+    stripes_are_left_to_hdfs_native(&mut site);
     with_other_checksums(&mut site);
     a_datanode_that_is_gone_is_left_out(&mut site);
     pipelines_that_are_cut_are_made_anew(&mut site);
@@ -149,19 +148,14 @@ fn as_it_was_asked_for(site: &mut Site) {
     site.fails("/small", &once.overwrite(true));
 }
 
-/// One for ciphertext, and one for stripes.
-fn make_folders(hdfs: &Hdfs) {
-    hdfs.make_zone("/zone").unwrap();
+fn make_striped(hdfs: &Hdfs) {
     hdfs.mkdirs("/striped").unwrap();
     let args = ["-setPolicy", "-path", "/striped", "-policy", "XOR-2-1-1024k"];
     let output = hdfs.java("org.apache.hadoop.hdfs.tools.ECAdmin", args).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn what_is_not_for_us_is_left(site: &mut Site) {
-    // `hdfs-native` cannot encrypt either, as it is built here, and says so.
-    let text = site.fails("/zone/new", &private());
-    assert!(text.contains("encryption zone"), "{text}");
+fn stripes_are_left_to_hdfs_native(site: &mut Site) {
     for (name, options) in [("new", WriteOptions::default()), ("over", private()), ("over", private())] {
         let path = format!("/striped/{name}");
         let cluster = site.cluster(PATIENCE);

@@ -235,3 +235,7 @@ fn broken(error: io::Error) -> SocketFault {
         _ => SocketFault::Io(error),
     }
 }
+
+#[cfg(test)]
+#[path = "write_tests.rs"]
+mod tests;
