@@ -4,9 +4,9 @@
 //! splits are made; then the split that begins the file delivers it whole, and the others nothing.
 
 use forebay_decode::Codec;
-use forebay_record::{Format, begins_sequence_file};
+use forebay_record::Format;
 
-use crate::{PlanError, SourceError};
+use crate::{Container, PlanError, SourceError};
 
 /// Suffixes of other compressors, whose files are no records and cannot be decoded.
 const OTHERS: [&str; 8] = ["lzo", "lzo_deflate", "xz", "lzma", "z", "br", "zip", "7z"];
@@ -15,27 +15,27 @@ const OTHERS: [&str; 8] = ["lzo", "lzo_deflate", "xz", "lzma", "z", "br", "zip",
 pub(crate) fn by_name(format: &Format, name: &str) -> Option<Codec> {
     match format {
         Format::Lines(_) | Format::TfRecord => suffix(name).and_then(Codec::of_suffix),
-        Format::Bytes | Format::Fixed(_) | Format::Sequence(_) => None,
+        Format::Bytes | Format::Fixed(_) | Format::Sequence(_) | Format::Avro(_) => None,
     }
 }
 
 /// The same by its first bytes, of which only lines are known from all codecs. What these say to be no text at all is refused.
 pub(crate) fn by_head(name: &str, format: &Format, head: &[u8]) -> Result<Option<Codec>, SourceError> {
     match format {
-        Format::Lines(_) if begins_sequence_file(head) => {
-            Err(SourceError::IsSequence { path: name.to_owned() })
+        Format::Lines(_) => match Container::of_head(head) {
+            Some(container) => Err(SourceError::IsContainer { path: name.to_owned(), container }),
+            None => Ok(Codec::of_head(head).or(Codec::begins_with_skippable(head).then_some(Codec::Zstd))),
+        },
+        Format::Bytes | Format::Fixed(_) | Format::Sequence(_) | Format::Avro(_) | Format::TfRecord => {
+            Ok(None)
         }
-        Format::Lines(_) => {
-            Ok(Codec::of_head(head).or(Codec::begins_with_skippable(head).then_some(Codec::Zstd)))
-        }
-        Format::Bytes | Format::Fixed(_) | Format::Sequence(_) | Format::TfRecord => Ok(None),
     }
 }
 
 /// Refuses a file whose name says that no records can be had of it.
 pub(crate) fn check(format: &Format, name: &str, len: u64) -> Result<(), PlanError> {
-    if len == 0 && matches!(format, Format::Sequence(_)) {
-        return Err(PlanError::EmptySequence { path: name.to_owned() });
+    if let (0, Some(container)) = (len, Container::of_format(format)) {
+        return Err(PlanError::EmptyContainer { path: name.to_owned(), container });
     }
     let Some(suffix) = suffix(name) else { return Ok(()) };
     let refused = |why| Err(PlanError::Compressed { path: name.to_owned(), suffix: suffix.to_owned(), why });
@@ -82,14 +82,18 @@ mod tests {
         assert!(check(&LINES, "a.gz", 1).is_ok() && check(&LINES, "zip", 1).is_ok());
         assert!(check(&Format::Bytes, "a.xz", 0).is_ok());
         let records = SequenceRecords { fields: Fields::Value, framing: Framing::Raw };
-        assert!(matches!(check(&Format::Sequence(records), "a", 0), Err(PlanError::EmptySequence { .. })));
+        for format in [Format::Sequence(records), Format::Avro(Framing::Raw)] {
+            assert!(matches!(check(&format, "a", 0), Err(PlanError::EmptyContainer { .. })));
+        }
         assert!(check(&Format::Sequence(records), "a.gz", 1).is_ok(), "names say nothing of SequenceFiles");
     }
 
     #[test]
-    fn a_sequence_file_is_no_text() {
+    fn a_file_of_records_is_no_text() {
         let by_head = |head| by_head("a", &LINES, head);
-        assert!(matches!(by_head(b"SEQ\x06\x19org.a"), Err(SourceError::IsSequence { .. })));
+        assert!(matches!(by_head(b"SEQ\x06\x19org.a"), Err(SourceError::IsContainer { .. })));
+        assert!(matches!(by_head(b"Obj\x01\x04\x14avro"), Err(SourceError::IsContainer { .. })));
+        assert!(matches!(by_head(b"Obj 1"), Ok(None)));
         assert!(matches!(by_head(b"SEQ\n"), Ok(None)) && matches!(by_head(b"SEQ"), Ok(None)));
     }
 }

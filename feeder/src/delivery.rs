@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use forebay_record::{Counter, Delimiter, Format, LfRewriter, Seam, Terminator};
 use forebay_shortcircuit::Verifier;
 
-use self::decoded::Unpacked;
+use self::decoded::{KnownSchema, Unpacked};
 use self::decoding::Decoding;
 use self::remote::Broken;
 use self::replica::Stuck;
@@ -63,6 +63,8 @@ pub(crate) struct Delivery<'a> {
     decoding: Option<Decoding>,
     /// What the range in hand decodes to, if it is decoded.
     unpacked: Option<Unpacked>,
+    /// The schema that all of the feed's Avro files have, once there was one.
+    schema: Option<KnownSchema>,
     /// A lease whose first byte is still to come.
     to_begin: Option<Leased>,
     /// The range in hand.
@@ -95,7 +97,9 @@ impl<'a> Delivery<'a> {
         let Output { sink, watch, meter, delivered } = output;
         let terminator = match format {
             Format::Lines(terminator) => Some(terminator),
-            Format::Bytes | Format::Fixed(_) | Format::Sequence(_) | Format::TfRecord => None,
+            Format::Bytes | Format::Fixed(_) | Format::Sequence(_) | Format::Avro(_) | Format::TfRecord => {
+                None
+            }
         };
         let rewriter = terminator
             .filter(|_| settings.line_ending == LineEnding::Lf)
@@ -118,6 +122,7 @@ impl<'a> Delivery<'a> {
             skipper: None,
             decoding: None,
             unpacked: None,
+            schema: None,
             to_begin: None,
             range: None,
             at_begin: false,
@@ -175,7 +180,7 @@ impl<'a> Delivery<'a> {
         let coding = range.coding.clone().filter(|coding| match coding {
             // A compressed file's later splits have nothing to decode.
             Coding::Codec(_) => range.task.span.start == 0,
-            Coding::Sequence(..) => !range.bytes.is_empty(),
+            Coding::Sequence(..) | Coding::Avro(..) => !range.bytes.is_empty(),
         });
         let at = range.bytes.start;
         self.range = Some(range);

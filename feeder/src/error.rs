@@ -4,8 +4,10 @@ use std::io;
 use std::path::PathBuf;
 
 use forebay_decode::{Codec, DecodeError};
-use forebay_record::TfRecordError;
+use forebay_record::{Format, TfRecordError};
 use forebay_store::{AddressError, HdfsError};
+
+use crate::Container;
 
 /// Planning failed: nothing was started, nothing was fed.
 #[derive(Debug, thiserror::Error)]
@@ -91,14 +93,16 @@ pub enum PlanError {
         /// The codec that its name stands for.
         codec: Codec,
     },
-    /// A file without a byte that should be a SequenceFile.
+    /// A file without a byte that should be a SequenceFile or an Avro file.
     #[error(
-        "cannot read {path} as a SequenceFile: it is empty, and one without records has a header, so it was never finished; write it \
+        "cannot read {path} as {container}: it is empty, and one without records has a header, so it was never finished; write it \
          again, or remove it"
     )]
-    EmptySequence {
+    EmptyContainer {
         /// The file.
         path: String,
+        /// What it should be.
+        container: Container,
     },
     /// Files of several formats, where their names were to say which.
     #[error(
@@ -207,22 +211,38 @@ pub enum SourceError {
         /// What is wrong, and where.
         source: DecodeError,
     },
-    /// A SequenceFile is damaged, none, or not what was asked for.
-    #[error("cannot read {path} as a SequenceFile: {}", told(source))]
-    Sequence {
+    /// A SequenceFile or an Avro file is damaged, none, or not what was asked for.
+    #[error("cannot read {path} as {container}: {}", told(source))]
+    Container {
         /// The file.
         path: String,
+        /// What it should be.
+        container: Container,
         /// What is wrong, and where.
         source: DecodeError,
     },
-    /// A SequenceFile among text files.
+    /// A SequenceFile or an Avro file among text files.
     #[error(
-        "{path} is a SequenceFile, as its first bytes say, and has no lines; give --format sequencefile to feed its records, or \
-         --format bytes to pass it on as it is"
+        "{path} is {container}, as its first bytes say, and has no lines; give --format {} to feed its records, or --format bytes to pass \
+         it on as it is",
+        container.format()
     )]
-    IsSequence {
+    IsContainer {
         /// The file.
         path: String,
+        /// What it is.
+        container: Container,
+    },
+    /// Avro files of several schemas for one reader.
+    #[error(
+        "cannot feed {path} together with {other}: their schemas differ, and whoever reads records of both could not tell which has which; \
+         give them to feeds, or jobs, of their own, or write one of them again with the schema of the other"
+    )]
+    Schemas {
+        /// A file.
+        path: String,
+        /// One that was fed before.
+        other: String,
     },
     /// A TFRecord file is damaged, or none.
     #[error(
@@ -288,8 +308,10 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    pub(crate) fn not_sequence(path: String, source: DecodeError) -> Self {
-        Self::Sequence { path, source }
+    /// Why a file of this format has no records.
+    pub(crate) fn of_container(path: String, format: &Format, source: DecodeError) -> Self {
+        let container = Container::of_format(format).unwrap_or(Container::Sequence);
+        Self::Container { path, container, source }
     }
 
     /// A TFRecord file has no bounds.
@@ -302,7 +324,7 @@ impl SourceError {
     }
 }
 
-/// What is wrong with a SequenceFile, and what to do where the reason does not say it.
+/// What is wrong with a SequenceFile or an Avro file, and what to do where the reason does not say it.
 fn told(error: &DecodeError) -> String {
     if error.is_refusal() {
         return error.reason.to_string();

@@ -8,6 +8,7 @@
 
 mod checksum;
 mod codec;
+mod container;
 mod delivered;
 mod delivery;
 mod error;
@@ -26,6 +27,7 @@ mod source;
 mod stop;
 mod worker;
 
+pub use container::Container;
 pub use delivered::Delivered;
 pub use error::{DeliveryError, FeedError, PlanError, SourceError};
 pub use feed::{Ended, Leases, LineEnding, Settings, feed, feed_leases};

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use forebay_decode::Codec;
 use forebay_record::{
-    Bound, Ending, EndingStep, Extent, Format, HeaderError, Search, SequenceHeader, SequenceRecords,
-    SplitPlace, Step, Terminator,
+    AvroHeader, Bound, Ending, EndingStep, Extent, Format, Framing, Header, HeaderError, Search,
+    SequenceHeader, SequenceRecords, SplitPlace, Step, Terminator,
 };
 use forebay_remote::{ReadError, Stream};
 use forebay_shortcircuit::VerifyError;
@@ -44,6 +44,8 @@ pub(crate) enum Coding {
     Codec(Codec),
     /// Records of a SequenceFile with this header.
     Sequence(Arc<SequenceHeader>, SequenceRecords),
+    /// Records of an Avro file with this header.
+    Avro(Arc<AvroHeader>, Framing),
 }
 
 /// What a source yields, in this order: `Begin`, any number of `Stored` or `Bytes`, `End`; again and again.
@@ -196,7 +198,7 @@ impl<'p> Source<'p> {
 #[derive(Debug, Default)]
 pub(crate) struct KnownBound {
     last: Option<(u64, Bound)>,
-    header: Option<Arc<SequenceHeader>>,
+    header: Option<Header>,
 }
 
 impl KnownBound {
@@ -210,7 +212,7 @@ impl KnownBound {
     fn search<'f>(&self, format: &'f Format, at: u64, file_len: u64) -> Search<'f> {
         let search = Search::behind(format, at, file_len, self.last.map_or(0, |(_, bound)| bound.offset));
         match &self.header {
-            Some(header) => search.with_header(Arc::clone(header)),
+            Some(header) => search.with_header(header.clone()),
             None => search,
         }
     }
@@ -224,7 +226,12 @@ impl KnownBound {
     /// How what lies between bounds has to be decoded.
     fn coding(&self, format: &Format) -> Option<Coding> {
         match (format, &self.header) {
-            (Format::Sequence(records), Some(header)) => Some(Coding::Sequence(Arc::clone(header), *records)),
+            (Format::Sequence(records), Some(Header::Sequence(header))) => {
+                Some(Coding::Sequence(Arc::clone(header), *records))
+            }
+            (Format::Avro(framing), Some(Header::Avro(header))) => {
+                Some(Coding::Avro(Arc::clone(header), *framing))
+            }
             _ => None,
         }
     }

@@ -5,6 +5,10 @@
 #[allow(dead_code, unreachable_pub, reason = "a part of it serves others")]
 mod written;
 
+#[path = "../../fixtures/src/avro.rs"]
+#[allow(dead_code, unreachable_pub, reason = "a part of it serves others")]
+mod avro;
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::num::NonZeroU64;
@@ -189,6 +193,41 @@ fn another_feed_goes_on_inside_a_split_of_a_sequence_file() {
                         "{fields:?} {framing:?} {acknowledged} {skip:?}"
                     );
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn another_feed_goes_on_inside_a_split_of_an_avro_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    let all: Vec<_> = (0..30).map(avro::sample).collect();
+    fs::write(&path, avro::AvroFile::write(&avro::Kind::SAMPLE, &all).bytes).unwrap();
+    let leases = leases(&[(&path, 3000)]);
+    let settings = Settings { count_records: true, ..Settings::default() };
+    for framing in [Framing::Raw, Framing::Length] {
+        let format = Format::Avro(framing);
+        let of =
+            |record: &Vec<u8>| if framing == Framing::Raw { record.clone() } else { avro::framed(record) };
+        let all: Vec<_> = all.iter().map(of).collect();
+        let (stream, begins) = fed(&leases, &format, &settings);
+        assert!(stream == all.concat());
+        assert!(begins.len() > 3 && begins[1].1.bytes > 0);
+        for acknowledged in 0..all.len() {
+            let taken = all[..acknowledged].concat().len() as u64;
+            let last = begins.iter().rposition(|begin| begin.1.bytes <= taken).unwrap();
+            let mut rest = leases[last..].to_vec();
+            let mut skips = vec![Skip::Bytes(taken - begins[last].1.bytes)];
+            if framing == Framing::Length {
+                skips.push(Skip::Records(acknowledged as u64 - begins[last].1.records));
+                // Bytes that end inside a record have it fed whole.
+                skips.push(Skip::Bytes(taken - begins[last].1.bytes + 1));
+            }
+            for skip in skips {
+                rest[0].skip = skip;
+                let (again, _) = fed(&rest, &format, &settings);
+                assert!(again == all[acknowledged..].concat(), "{framing:?} {acknowledged} {skip:?}");
             }
         }
     }

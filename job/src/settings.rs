@@ -234,8 +234,8 @@ pub static SETTINGS: &[Setting] = &[
         default: Some("auto"),
         heading: RECORDS,
         help: "Records: lines (of compressed files, too, by their names), bytes (no records: splits as they are), fixed:N \
-               (N bytes each), tfrecord, sequencefile (Hadoop's SequenceFiles), or auto: tfrecord where all names say so, else lines, of files that only their first bytes \
-               say to be compressed, too",
+               (N bytes each), tfrecord, sequencefile (Hadoop's SequenceFiles), avro (its container files), or auto: tfrecord where all \
+               names say so, else lines, of files that only their first bytes say to be compressed, too",
         read: |job, texts| one(&mut job.format, texts, values::format),
         write: |job| unless(&FormatName::Auto, &job.format, FormatName::to_string),
     },
@@ -266,8 +266,8 @@ pub static SETTINGS: &[Setting] = &[
         value_name: "FRAMING",
         default: Some("raw"),
         heading: RECORDS,
-        help: "How records of SequenceFiles are set apart: as lines (raw; only text and numbers), or each key and value \
-               behind its length (length: four bytes, the lowest first)",
+        help: "How records are set apart: those of SequenceFiles as lines (only text and numbers), of Avro files by their \
+               schema alone (raw), or each key and value, or record, behind its length (length: four bytes, the lowest first)",
         read: |job, texts| one(&mut job.framing, texts, word),
         write: |job| unless(&Framing::Raw, &job.framing, Framing::to_string),
     },

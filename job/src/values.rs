@@ -26,6 +26,8 @@ pub enum FormatName {
     SequenceFile,
     /// TFRecords.
     TfRecord,
+    /// Records of Avro's object container files.
+    Avro,
 }
 
 impl fmt::Display for FormatName {
@@ -37,13 +39,14 @@ impl fmt::Display for FormatName {
             Self::Fixed(n) => write!(f, "fixed:{n}"),
             Self::SequenceFile => f.write_str("sequencefile"),
             Self::TfRecord => f.write_str("tfrecord"),
+            Self::Avro => f.write_str("avro"),
         }
     }
 }
 
-const FORMATS: [&str; 6] = ["auto", "lines", "bytes", "fixed:N", "tfrecord", "sequencefile"];
+const FORMATS: [&str; 7] = ["auto", "lines", "bytes", "fixed:N", "tfrecord", "sequencefile", "avro"];
 
-/// A record format: `auto`, `lines`, `bytes`, `fixed:N`, `tfrecord` or `sequencefile`.
+/// A record format: `auto`, `lines`, `bytes`, `fixed:N`, `tfrecord`, `sequencefile` or `avro`.
 pub fn format(text: &str) -> Result<FormatName, String> {
     match text {
         "auto" => Ok(FormatName::Auto),
@@ -51,6 +54,7 @@ pub fn format(text: &str) -> Result<FormatName, String> {
         "bytes" => Ok(FormatName::Bytes),
         "sequencefile" => Ok(FormatName::SequenceFile),
         "tfrecord" => Ok(FormatName::TfRecord),
+        "avro" => Ok(FormatName::Avro),
         _ => match text.strip_prefix("fixed:") {
             Some(n) => nonzero_size(n).map(FormatName::Fixed).map_err(|e| format!("the record length: {e}")),
             None => Err(names::unknown("format", text, &FORMATS)),
@@ -99,7 +103,8 @@ impl Misplaced {
     pub fn message(self, option: &str, format: &str) -> String {
         let what = match self {
             Self::Delimiter | Self::LineEnding => "lines",
-            Self::Framing | Self::SequenceFile => "records of SequenceFiles",
+            Self::Framing => "records of SequenceFiles and Avro files",
+            Self::SequenceFile => "records of SequenceFiles",
         };
         format!("{option} is for {what}; it has no meaning with {format}")
     }
@@ -113,12 +118,16 @@ pub fn record_format(name: FormatName, options: RecordOptions<'_>) -> Result<For
     let misplaced = [
         (Misplaced::Delimiter, !is_of_lines && delimiter.is_some()),
         (Misplaced::LineEnding, !is_of_lines && line_ending == LineEnding::Lf),
-        (Misplaced::Framing, !is_sequence && framing == Framing::Length),
+        (Misplaced::Framing, !is_sequence && name != FormatName::Avro && framing == Framing::Length),
         (Misplaced::SequenceFile, !is_sequence && sequencefile == SequenceFields::KeyValue),
     ];
     if let Some((option, _)) = misplaced.into_iter().find(|(_, is_misplaced)| *is_misplaced) {
         return Err(option);
     }
+    let framing = match framing {
+        Framing::Raw => forebay_record::Framing::Raw,
+        Framing::Length => forebay_record::Framing::Length,
+    };
     Ok(match name {
         FormatName::Auto | FormatName::Lines => {
             Format::Lines(delimiter.cloned().map_or(Terminator::Any, Terminator::Delimiter))
@@ -126,15 +135,13 @@ pub fn record_format(name: FormatName, options: RecordOptions<'_>) -> Result<For
         FormatName::Bytes => Format::Bytes,
         FormatName::Fixed(n) => Format::Fixed(n),
         FormatName::TfRecord => Format::TfRecord,
+        FormatName::Avro => Format::Avro(framing),
         FormatName::SequenceFile => Format::Sequence(SequenceRecords {
             fields: match sequencefile {
                 SequenceFields::Value => Fields::Value,
                 SequenceFields::KeyValue => Fields::KeyValue,
             },
-            framing: match framing {
-                Framing::Raw => forebay_record::Framing::Raw,
-                Framing::Length => forebay_record::Framing::Length,
-            },
+            framing,
         }),
     })
 }
@@ -366,7 +373,7 @@ mod tests {
 
     #[test]
     fn options_have_no_meaning_elsewhere() {
-        use FormatName::{Auto, Bytes, Lines, SequenceFile, TfRecord};
+        use FormatName::{Auto, Avro, Bytes, Lines, SequenceFile, TfRecord};
         let bar = delimiter("|").unwrap();
         let none = RecordOptions {
             delimiter: None,
@@ -379,7 +386,7 @@ mod tests {
         assert_eq!(record_format(Bytes, none), Ok(Format::Bytes));
         assert_eq!(record_format(TfRecord, none), Ok(Format::TfRecord));
         let lf = RecordOptions { line_ending: LineEnding::Lf, ..none };
-        for format in [Bytes, SequenceFile, TfRecord] {
+        for format in [Bytes, SequenceFile, TfRecord, Avro] {
             assert_eq!(record_format(format, delimited), Err(Misplaced::Delimiter));
             assert_eq!(record_format(format, lf), Err(Misplaced::LineEnding));
         }
@@ -387,6 +394,8 @@ mod tests {
         let pairs = RecordOptions { sequencefile: SequenceFields::KeyValue, ..none };
         assert!(matches!(record_format(SequenceFile, framed), Ok(Format::Sequence(_))));
         assert!(matches!(record_format(SequenceFile, pairs), Ok(Format::Sequence(_))));
+        assert_eq!(record_format(Avro, framed), Ok(Format::Avro(forebay_record::Framing::Length)));
+        assert_eq!(record_format(Avro, pairs), Err(Misplaced::SequenceFile));
         for format in [Auto, Lines, Bytes, TfRecord] {
             assert_eq!(record_format(format, framed), Err(Misplaced::Framing));
             assert_eq!(record_format(format, pairs), Err(Misplaced::SequenceFile));
@@ -407,6 +416,7 @@ mod tests {
         assert_eq!(format("sequencefile"), Ok(FormatName::SequenceFile));
         assert!(format("sequence").unwrap_err().contains("'sequencefile'"));
         assert_eq!(format("tfrecord"), Ok(FormatName::TfRecord));
+        assert_eq!(format("avro"), Ok(FormatName::Avro));
         assert!(format("tfrecords").unwrap_err().contains("'tfrecord'"));
         assert!(!format("parquet").unwrap_err().contains("did you mean"));
     }

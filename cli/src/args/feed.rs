@@ -44,8 +44,8 @@ pub(crate) struct FeedArgs {
     pub(crate) command: Vec<OsString>,
 
     /// Records: lines (of compressed files, too, by their names), bytes (no records: splits as they are), fixed:N
-    /// (N bytes each), tfrecord, sequencefile (Hadoop's SequenceFiles), or auto: tfrecord where all names say so, else
-    /// lines, of files that only their first bytes say to be compressed, too
+    /// (N bytes each), tfrecord, sequencefile (Hadoop's SequenceFiles), avro (its container files), or auto: tfrecord where
+    /// all names say so, else lines, of files that only their first bytes say to be compressed, too
     #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = values::format)]
     pub(crate) format: FormatName,
 
@@ -57,8 +57,8 @@ pub(crate) struct FeedArgs {
     #[arg(long, value_name = "ENDING", default_value = LineEnding::Keep.word(), value_parser = word::<LineEnding>(LineEnding::WORDS))]
     pub(crate) line_ending: LineEnding,
 
-    /// How records of SequenceFiles are set apart: as lines (raw; only text and numbers), or each key and value behind
-    /// its length (length: four bytes, the lowest first)
+    /// How records are set apart: those of SequenceFiles as lines (only text and numbers), of Avro files by their schema alone
+    /// (raw), or each key and value, or record, behind its length (length: four bytes, the lowest first)
     #[arg(long, value_name = "FRAMING", default_value = Framing::Raw.word(), value_parser = word::<Framing>(Framing::WORDS))]
     pub(crate) framing: Framing,
 

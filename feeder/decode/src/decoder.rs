@@ -2,8 +2,11 @@
 
 use core::fmt;
 
-use forebay_record::{SequenceHeader, SequenceRecords};
+use std::sync::Arc;
 
+use forebay_record::{AvroHeader, Framing, SequenceHeader, SequenceRecords};
+
+use crate::avro::{Avro, AvroSchema};
 use crate::bzip2::Bzip2;
 use crate::hadoop::Hadoop;
 use crate::lz4::{Lz4Block, Lz4Frame};
@@ -63,7 +66,22 @@ impl Decoder {
         at: u64,
     ) -> Result<Self, DecodeError> {
         let sequence = Sequence::new(header, records).map_err(|reason| DecodeError { offset: 0, reason })?;
-        Ok(Self { codec: None, head: Vec::new(), taken: 0, steps: Some(Box::new(sequence)), at })
+        Ok(Self::behind(Box::new(sequence), at))
+    }
+
+    /// A decoder for records of an Avro file with this header and its schema, from a block's beginning at `at` on.
+    pub fn of_avro(
+        header: &AvroHeader,
+        schema: Arc<AvroSchema>,
+        framing: Framing,
+        at: u64,
+    ) -> Result<Self, DecodeError> {
+        let avro = Avro::new(header, schema, framing).map_err(|reason| DecodeError { offset: 0, reason })?;
+        Ok(Self::behind(Box::new(avro), at))
+    }
+
+    fn behind(steps: Box<dyn Steps + Send>, at: u64) -> Self {
+        Self { codec: None, head: Vec::new(), taken: 0, steps: Some(steps), at }
     }
 
     /// Takes the file's next bytes and appends what they decode to, within `out`'s capacity. Gives the number of bytes

@@ -1,4 +1,4 @@
-//! What is wrong with a compressed file or a SequenceFile, and where.
+//! What is wrong with a compressed file, a SequenceFile or an Avro file, and where.
 
 use forebay_record::{HeaderError, HeaderReason};
 
@@ -45,12 +45,26 @@ pub enum Reason {
         /// The limit in bytes.
         most: u64,
     },
-    /// A SequenceFile's codec that is not known.
+    /// A codec of a SequenceFile, or of an Avro file, that is not known.
+    #[error("its records are compressed by {codec}, and {known} are known; write it again with one of them")]
+    UnknownCodec {
+        /// The codec.
+        codec: String,
+        /// Those that are known.
+        known: &'static str,
+    },
+    /// A schema that tells no record from the next.
+    #[error("its schema cannot be used: {0}")]
+    Schema(String),
+    /// A record that would have to be held whole before its length is known.
     #[error(
-        "its records are compressed by {0}, and Default-, Deflate-, Gzip-, BZip2-, Snappy-, Lz4- and ZStandardCodec are known; write it \
-         again with one of them"
+        "a record has more than {most} bytes, which is the most that is held until its length is known; take the records without \
+         their lengths, with --framing raw"
     )]
-    UnknownCodec(String),
+    LongRecord {
+        /// The limit in bytes.
+        most: u64,
+    },
     /// A SequenceFile's keys or values that make no lines.
     #[error(
         "its {what} are of the class {class}, which are bytes and make no lines; ask for them behind their lengths, with --framing length"
@@ -61,7 +75,7 @@ pub enum Reason {
         /// Their Java class.
         class: String,
     },
-    /// A SequenceFile's header.
+    /// The header of a SequenceFile, or of an Avro file.
     #[error("{0}")]
     Header(HeaderReason),
     /// A feature of the format that is not decoded.
@@ -79,7 +93,14 @@ impl DecodeError {
     /// Whether the file may be whole, but is of a kind that is not read, or not in the way that was asked for.
     pub fn is_refusal(&self) -> bool {
         let version = matches!(self.reason, Reason::Header(HeaderReason::Version(_)));
-        version || matches!(self.reason, Reason::UnknownCodec(_) | Reason::NotText { .. })
+        let refused = matches!(
+            self.reason,
+            Reason::UnknownCodec { .. }
+                | Reason::NotText { .. }
+                | Reason::Schema(_)
+                | Reason::LongRecord { .. }
+        );
+        version || refused
     }
 }
 

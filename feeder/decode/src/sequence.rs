@@ -4,7 +4,6 @@
 //! keys and values are passed on as they come.
 
 mod field;
-mod packed;
 
 use core::ops::ControlFlow;
 
@@ -13,10 +12,10 @@ use forebay_record::{
 };
 
 use self::field::{Field, Kind};
-use self::packed::{Packed, Step};
 use crate::Reason;
 use crate::decoder::{Fault, Steps};
 use crate::gather::{Block, Gather};
+use crate::packed::{Packed, Step};
 
 /// Most bytes that the keys of a block and the lengths of its keys and values may be together: a writer ends a block at
 /// 1 MB unless configured otherwise.
@@ -147,7 +146,7 @@ impl Sequence {
                 }
             }
         }
-        let packed = header.codec_class.as_deref().map(Packed::new).transpose()?;
+        let packed = header.codec_class.as_deref().map(Packed::of_class).transpose()?;
         Ok(Self {
             marker: header.marker,
             is_raw: records.framing == Framing::Raw,

@@ -1,4 +1,4 @@
-//! gzip members and zlib streams, one or more to a file.
+//! gzip members and zlib streams, one or more to a file, and deflate streams with nothing around them.
 
 use crc_fast::{CrcAlgorithm, Digest};
 use flate2::{Decompress, FlushDecompress, Status};
@@ -243,6 +243,44 @@ impl Steps for Zlib {
     fn open(&self) -> Option<&'static str> {
         let is_between = !self.is_open && self.header.len() == 0;
         (!is_between || !self.any).then_some("a stream")
+    }
+}
+
+/// RFC 1951, one stream.
+pub(crate) struct RawDeflate {
+    inflate: Decompress,
+    /// Behind its end, how many bytes have followed.
+    behind: Option<usize>,
+}
+
+impl RawDeflate {
+    /// Some writers make a zlib stream and cut off its header, but not its checksum, or not all of that.
+    const CHECKSUM: usize = 4;
+
+    pub(crate) fn new() -> Self {
+        Self { inflate: Decompress::new(false), behind: None }
+    }
+}
+
+impl Steps for RawDeflate {
+    fn step(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Option<usize>, Fault> {
+        if let Some(behind) = &mut self.behind {
+            if input.is_empty() {
+                return Ok(None);
+            }
+            *behind += input.len();
+            if *behind > Self::CHECKSUM {
+                return Err(Reason::Trailing("stream").into());
+            }
+            return Ok(Some(input.len()));
+        }
+        let Some((n, at_end)) = inflate(&mut self.inflate, input, out)? else { return Ok(None) };
+        self.behind = at_end.then_some(0);
+        Ok(Some(n))
+    }
+
+    fn open(&self) -> Option<&'static str> {
+        self.behind.is_none().then_some("a stream")
     }
 }
 

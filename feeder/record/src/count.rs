@@ -71,14 +71,15 @@ impl Framed {
 }
 
 impl Counter {
-    /// A counter for records of `format`; `None` for bytes without records.
+    /// A counter for records of `format`; `None` for bytes without records, and where only a schema tells one from the next.
     pub fn new(format: &Format) -> Option<Self> {
         let rule = match format {
             Format::Lines(Terminator::Any) => Rule::Any(false),
             Format::Lines(Terminator::Delimiter(delimiter)) => Rule::Delimiter(delimiter.clone(), Vec::new()),
             Format::Fixed(len) => Rule::Fixed(*len),
             Format::TfRecord => Rule::TfRecord(Frames::default()),
-            Format::Bytes => return None,
+            Format::Bytes | Format::Avro(Framing::Raw) => return None,
+            Format::Avro(Framing::Length) => Rule::Framed(Framed::new(1)),
             Format::Sequence(SequenceRecords { framing: Framing::Length, fields: Fields::Value }) => {
                 Rule::Framed(Framed::new(1))
             }
@@ -236,6 +237,7 @@ mod tests {
     #[test]
     fn bytes_have_no_records() {
         assert!(Counter::new(&Format::Bytes).is_none());
+        assert!(Counter::new(&Format::Avro(Framing::Raw)).is_none(), "that would need the schema");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use crate::{Delimiter, SequenceRecords};
+use crate::{Delimiter, Framing, SequenceRecords};
 
 /// What ends a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,9 @@ pub enum Format {
     /// Records of Hadoop's SequenceFiles, by Hadoop's rule: a split owns what begins at a sync marker in `[start, end)`, and
     /// the first one what follows the header.
     Sequence(SequenceRecords),
+    /// Records of Avro's object container files, by the rule of Avro's readers: a split owns the blocks before which a sync marker begins
+    /// in `[start, end)`, the header's own included.
+    Avro(Framing),
     /// TFRecord; a split owns the records that begin in `[start, end)`, as [`crate::Extent`] finds them.
     TfRecord,
 }
@@ -39,6 +42,7 @@ impl Format {
             Self::Bytes => "bytes".into(),
             Self::Fixed(n) => format!("fixed:{n}"),
             Self::Sequence(_) => "sequencefile".into(),
+            Self::Avro(_) => "avro".into(),
             Self::TfRecord => "tfrecord".into(),
         }
     }

@@ -4,20 +4,24 @@
 //! first record start at or after a split's offset; the search answers with the byte range it wants to see
 //! next, so the same code serves blocking and asynchronous readers.
 
+mod avro;
 mod count;
 mod delimiter;
 mod ending;
 mod format;
+mod header;
 mod lf;
 mod seam;
 mod search;
 mod sequence;
 mod tfrecord;
 
+pub use avro::{AvroHeader, begins_avro_file, zigzag};
 pub use count::Counter;
 pub use delimiter::{Delimiter, DelimiterError};
 pub use ending::{Ending, EndingStep};
 pub use format::{Format, Terminator};
+pub use header::Header;
 pub use lf::LfRewriter;
 pub use seam::Seam;
 pub use search::{Bound, Search, Step};

@@ -5,13 +5,12 @@
 //! stands across the offset.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use memchr::{memchr2, memmem};
 
 use crate::delimiter::{LookBack, index};
 use crate::sequence::MOST;
-use crate::{BOM, Delimiter, ESCAPE, Format, HeaderError, HeaderReason, MARKER, SequenceHeader, Terminator};
+use crate::{BOM, Delimiter, Format, Header, HeaderError, HeaderReason, Terminator};
 
 /// Where the records of a split begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +41,7 @@ pub struct Search<'f> {
     file_len: u64,
     state: State,
     chunk: u64,
-    header: Option<Arc<SequenceHeader>>,
+    header: Option<Header>,
 }
 
 #[derive(Debug)]
@@ -89,14 +88,14 @@ impl<'f> Search<'f> {
                 State::LookBack(LookBack::new(at, known))
             }
             Format::Lines(Terminator::Delimiter(_)) => State::DelimiterFrom(at),
-            Format::Sequence(_) => State::Header,
+            Format::Sequence(_) | Format::Avro(_) => State::Header,
         };
         Self { format, at, file_len, state, chunk: Self::FIRST_CHUNK, header: None }
     }
 
     /// The same search in a file whose header is known.
     #[must_use]
-    pub fn with_header(mut self, header: Arc<SequenceHeader>) -> Self {
+    pub fn with_header(mut self, header: Header) -> Self {
         if let State::Header = self.state {
             self.state = self.behind_header(&header);
         }
@@ -105,7 +104,7 @@ impl<'f> Search<'f> {
     }
 
     /// The file's header, if it has one and it was read.
-    pub fn header(&self) -> Option<&Arc<SequenceHeader>> {
+    pub fn header(&self) -> Option<&Header> {
         self.header.as_ref()
     }
 
@@ -193,10 +192,10 @@ impl<'f> Search<'f> {
     fn read_header(&mut self, bytes: &[u8]) -> State {
         let seen = bytes.len() as u64;
         let failed = |reason| State::Failed(HeaderError { offset: seen, reason });
-        match SequenceHeader::parse(bytes) {
+        match Header::parse(self.format, bytes) {
             Ok(Some(header)) => {
                 let state = self.behind_header(&header);
-                self.header = Some(Arc::new(header));
+                self.header = Some(header);
                 state
             }
             Ok(None) if seen == self.file_len => failed(HeaderReason::Truncated),
@@ -206,27 +205,23 @@ impl<'f> Search<'f> {
         }
     }
 
-    /// Where records begin at the header's end, no marker stands before the first of them that is not in a block.
-    fn behind_header(&self, header: &SequenceHeader) -> State {
-        if self.at <= header.end {
-            State::Found(Bound { offset: header.end, same_until: header.end })
+    /// What follows the header needs no marker before it but the header's own.
+    fn behind_header(&self, header: &Header) -> State {
+        if self.at <= header.owner() {
+            State::Found(Bound { offset: header.end(), same_until: header.owner() })
         } else {
             State::MarkerFrom(self.at)
         }
     }
 
     fn scan_marker(&self, from: u64, bytes: &[u8]) -> State {
-        let mut wanted = [0; ESCAPE.len() + MARKER];
-        wanted[..ESCAPE.len()].copy_from_slice(&ESCAPE);
-        if let Some(header) = &self.header {
-            wanted[ESCAPE.len()..].copy_from_slice(&header.marker);
-        }
-        if let Some(i) = memmem::find(bytes, &wanted) {
-            let offset = from + i as u64;
-            return State::Found(Bound { offset, same_until: offset });
+        let Some(mark) = self.header.as_ref().map(Header::mark) else { return State::Header };
+        if let Some(i) = memmem::find(bytes, &mark.bytes) {
+            let same_until = from + i as u64;
+            return State::Found(Bound { offset: same_until + mark.before as u64, same_until });
         }
         let end = from + bytes.len() as u64;
-        let again = end.saturating_sub(wanted.len() as u64 - 1);
+        let again = end.saturating_sub(mark.bytes.len() as u64 - 1);
         self.unless_at_end(end, State::MarkerFrom(from.max(again)))
     }
 

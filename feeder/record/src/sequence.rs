@@ -73,7 +73,7 @@ pub(crate) const MOST: u64 = 16 << 20;
 /// Java knows no longer name of a class.
 const LONGEST_NAME: usize = 65_535;
 
-/// A file whose first bytes are no header of a SequenceFile.
+/// A file whose first bytes are no header of a SequenceFile, or of an Avro file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("at byte {offset}: {reason}")]
 pub struct HeaderError {
@@ -87,8 +87,8 @@ pub struct HeaderError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderReason {
     /// Another file.
-    #[error("it does not begin like one, with SEQ and a version")]
-    NotThis,
+    #[error("it does not begin like one, with {0}")]
+    NotThis(&'static str),
     /// A version that is not read.
     #[error("it is of version {0}, and versions 4 to 6 are read; write it again with a Hadoop of today")]
     Version(u8),
@@ -140,7 +140,7 @@ impl<'b> Cursor<'b> {
         let known = b"SEQ";
         let seen = self.bytes.len().min(known.len());
         if self.bytes[..seen] != known[..seen] {
-            return Err(Stuck::Wrong(HeaderReason::NotThis));
+            return Err(Stuck::Wrong(HeaderReason::NotThis("SEQ and a version")));
         }
         let version = *self.bytes.get(known.len()).ok_or(Stuck::More)?;
         self.at = known.len();

@@ -1,9 +1,10 @@
 //! Ranges that are decoded: what they decode to is treated like the bytes of a plain file.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use forebay_decode::Decoder;
-use forebay_record::{BOM, Counter, Format, Terminator, TfRecordError, TfRecordStream};
+use forebay_decode::{AvroSchema, DecodeError, Decoder};
+use forebay_record::{AvroHeader, BOM, Counter, Format, Terminator, TfRecordError, TfRecordStream};
 
 use super::Delivery;
 use super::decoding::{Broken, Decoding};
@@ -21,6 +22,15 @@ pub(super) struct Unpacked {
     ending: Option<Counter>,
     /// Sees where the stream holds no TFRecords, if it has to.
     tfrecords: Option<TfRecordStream>,
+}
+
+/// The schema of the Avro files that were fed.
+pub(super) struct KnownSchema {
+    /// The first of them.
+    path: String,
+    /// The last one's header.
+    header: Arc<AvroHeader>,
+    schema: Arc<AvroSchema>,
 }
 
 impl Unpacked {
@@ -73,11 +83,42 @@ impl Delivery<'_> {
     pub(super) fn begin_decoding(&mut self, coding: Coding, at: u64) -> Result<(), Halt> {
         let decoder = match &coding {
             Coding::Codec(codec) => Decoder::new(*codec),
-            Coding::Sequence(header, records) => Decoder::of_sequence(header, *records, at)
-                .map_err(|source| Halt::Input(SourceError::not_sequence(self.file_name(), source)))?,
+            Coding::Sequence(header, records) => {
+                Decoder::of_sequence(header, *records, at).map_err(|source| self.unreadable(source))?
+            }
+            Coding::Avro(header, framing) => {
+                let schema = self.schema(header)?;
+                Decoder::of_avro(header, schema, *framing, at).map_err(|source| self.unreadable(source))?
+            }
         };
         self.unpacked = Some(Unpacked::new(coding, self.format));
         self.with_decoding(|decoding, _| decoding.begin(decoder))
+    }
+
+    /// The schema of an Avro file, which has to be that of those before.
+    fn schema(&mut self, header: &Arc<AvroHeader>) -> Result<Arc<AvroSchema>, Halt> {
+        if let Some(known) = &self.schema
+            && known.header.schema == header.schema
+        {
+            return Ok(Arc::clone(&known.schema));
+        }
+        let schema = AvroSchema::parse(&header.schema).map_err(|source| self.unreadable(source))?;
+        let path = self.file_name();
+        let path = match self.schema.take() {
+            Some(known) if !known.schema.is_like(&schema) => {
+                return Err(Halt::Input(SourceError::Schemas { path, other: known.path }));
+            }
+            Some(known) => known.path,
+            None => path,
+        };
+        let schema = Arc::new(schema);
+        let header = Arc::clone(header);
+        self.schema = Some(KnownSchema { path, header, schema: Arc::clone(&schema) });
+        Ok(schema)
+    }
+
+    fn unreadable(&self, source: DecodeError) -> Halt {
+        Halt::Input(SourceError::of_container(self.file_name(), self.format, source))
     }
 
     /// Bytes of it as they are stored.
@@ -143,9 +184,10 @@ impl Delivery<'_> {
             (Broken::Failed(source), Some(Unpacked { coding: Coding::Codec(codec), .. })) => {
                 Halt::Input(SourceError::Undecodable { path: self.file_name(), codec: *codec, source })
             }
-            (Broken::Failed(source), Some(Unpacked { coding: Coding::Sequence(..), .. })) => {
-                Halt::Input(SourceError::not_sequence(self.file_name(), source))
-            }
+            (
+                Broken::Failed(source),
+                Some(Unpacked { coding: Coding::Sequence(..) | Coding::Avro(..), .. }),
+            ) => self.unreadable(source),
             (Broken::Failed(_) | Broken::Gone, _) => {
                 Halt::Input(SourceError::DecoderGone { path: self.file_name() })
             }

@@ -99,7 +99,8 @@ impl<'p> LocalFile<'p> {
             is_wanted(watch).map_err(Dry::Halted)?;
             self.read(range, buffer).map_err(Dry::from)
         })?;
-        let bound = found.map_err(|error| SourceError::not_sequence(self.name.clone(), error.into()))?;
+        let bound =
+            found.map_err(|error| SourceError::of_container(self.name.clone(), self.format, error.into()))?;
         self.known.set(at, bound, &search);
         Ok(bound.offset)
     }

@@ -80,8 +80,8 @@ fn headers_of_all_versions_are_read() {
 #[test]
 fn what_is_no_header_is_told() {
     let reason = |bytes: &[u8]| parse(bytes).unwrap_err().reason;
-    assert_eq!(reason(b"hello"), HeaderReason::NotThis);
-    assert_eq!(reason(b"SEr"), HeaderReason::NotThis);
+    assert_eq!(reason(b"hello"), HeaderReason::NotThis("SEQ and a version"));
+    assert_eq!(reason(b"SEr"), HeaderReason::NotThis("SEQ and a version"));
     assert_eq!(parse(b"SE"), Ok(None));
     for version in [0, 1, 3, 7, 255] {
         assert_eq!(reason(&[b'S', b'E', b'Q', version]), HeaderReason::Version(version));

@@ -277,7 +277,9 @@ impl HdfsFile {
                     known.set(at, bound, &search);
                     return Ok(bound.offset);
                 }
-                Step::Failed(error) => return Err(SourceError::not_sequence(self.name(), error.into())),
+                Step::Failed(error) => {
+                    return Err(SourceError::of_container(self.name(), format, error.into()));
+                }
             }
         }
     }

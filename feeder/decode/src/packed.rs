@@ -1,11 +1,13 @@
-//! A compressed part of a SequenceFile: one value, or the keys, values or lengths of a block.
+//! A compressed part of a file: of a SequenceFile one value, or the keys, values or lengths of a block; a block of an Avro file.
+
+use core::fmt;
 
 use crate::bzip2::Bzip2;
 use crate::decoder::{Fault, Steps};
 use crate::hadoop::Hadoop;
 use crate::lz4::Lz4Block;
 use crate::snappy::SnappyBlock;
-use crate::zlib::{Gzip, Zlib};
+use crate::zlib::{Gzip, RawDeflate, Zlib};
 use crate::zstd::Zstd;
 use crate::{Codec, Reason};
 
@@ -23,9 +25,27 @@ const CLASSES: [(&str, Codec); 7] = [
     ("ZStandardCodec", Codec::Zstd),
 ];
 
+/// What parts are compressed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// As a whole file by this codec, or where Hadoop has a form of its own, in that.
+    Whole(Codec),
+    /// Deflate (RFC 1951), with nothing around it.
+    RawDeflate,
+}
+
+impl fmt::Display for Packing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(codec) => codec.fmt(f),
+            Self::RawDeflate => f.write_str("deflate"),
+        }
+    }
+}
+
 /// One part after the other, each fed in pieces.
 pub(crate) struct Packed {
-    codec: Codec,
+    packing: Packing,
     steps: Box<dyn Steps + Send>,
     /// Compressed bytes that are still to come.
     left: u64,
@@ -45,22 +65,29 @@ pub(crate) enum Step {
 }
 
 impl Packed {
-    pub(crate) fn new(class: &str) -> Result<Self, Reason> {
+    /// By a codec of Hadoop's with this class.
+    pub(crate) fn of_class(class: &str) -> Result<Self, Reason> {
         let name = class.strip_prefix("org.apache.hadoop.io.compress.");
         let codec = CLASSES.iter().find(|(known, _)| Some(*known) == name).map(|(_, codec)| *codec);
-        let codec = codec.ok_or_else(|| Reason::UnknownCodec(class.to_owned()))?;
-        let steps = steps(codec)?;
-        Ok(Self { codec, steps, left: 0, bytes: Vec::with_capacity(ROOM), used: 0 })
+        let known = "Default-, Deflate-, Gzip-, BZip2-, Snappy-, Lz4- and ZStandardCodec";
+        let codec = codec.ok_or_else(|| Reason::UnknownCodec { codec: class.to_owned(), known })?;
+        Self::new(Packing::Whole(codec))
+    }
+
+    pub(crate) fn new(packing: Packing) -> Result<Self, Reason> {
+        let steps = steps(packing)?;
+        Ok(Self { packing, steps, left: 0, bytes: Vec::with_capacity(ROOM), used: 0 })
     }
 
     /// Begins the next part, of so many compressed bytes.
     pub(crate) fn begin(&mut self, len: u64) -> Result<(), Reason> {
         self.left = len;
-        match self.codec {
-            Codec::Snappy | Codec::Lz4 => self.steps = steps(self.codec)?,
+        match self.packing {
+            Packing::Whole(Codec::Snappy | Codec::Lz4) => self.steps = steps(self.packing)?,
+            _ if len == 0 => return Err(Reason::damaged("a compressed part of no bytes")),
+            Packing::RawDeflate => self.steps = steps(self.packing)?,
             // As members, streams or frames of one file can follow each other, so can these.
-            _ if len > 0 => {}
-            _ => return Err(Reason::damaged("a compressed part of no bytes")),
+            Packing::Whole(_) => {}
         }
         Ok(())
     }
@@ -93,7 +120,7 @@ impl Packed {
                 Some(_) => Err(Reason::damaged("a compressed part ends too early").into()),
             },
             Err(Fault { behind, reason: Reason::NotThis { .. } | Reason::Trailing(_) }) => {
-                let reason = format!("a compressed part that is not what {} writes", self.codec);
+                let reason = format!("a compressed part that is not what {} writes", self.packing);
                 Err(Fault { behind, reason: Reason::Damaged(reason) })
             }
             Err(fault) => Err(fault),
@@ -101,13 +128,14 @@ impl Packed {
     }
 }
 
-fn steps(codec: Codec) -> Result<Box<dyn Steps + Send>, Reason> {
-    Ok(match codec {
-        Codec::Gzip => Box::new(Gzip::new()),
-        Codec::Deflate => Box::new(Zlib::new()),
-        Codec::Zstd => Box::new(Zstd::new()?),
-        Codec::Bzip2 => Box::new(Bzip2::new()),
-        Codec::Snappy => Box::new(Hadoop::new(SnappyBlock::new())),
-        Codec::Lz4 => Box::new(Hadoop::new(Lz4Block)),
+fn steps(packing: Packing) -> Result<Box<dyn Steps + Send>, Reason> {
+    Ok(match packing {
+        Packing::RawDeflate => Box::new(RawDeflate::new()),
+        Packing::Whole(Codec::Gzip) => Box::new(Gzip::new()),
+        Packing::Whole(Codec::Deflate) => Box::new(Zlib::new()),
+        Packing::Whole(Codec::Zstd) => Box::new(Zstd::new()?),
+        Packing::Whole(Codec::Bzip2) => Box::new(Bzip2::new()),
+        Packing::Whole(Codec::Snappy) => Box::new(Hadoop::new(SnappyBlock::new())),
+        Packing::Whole(Codec::Lz4) => Box::new(Hadoop::new(Lz4Block)),
     })
 }
