@@ -3,10 +3,16 @@
 
 mod cluster;
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use cluster::{Cluster, SlowFeed, feed_command, numbered, put, tool, without_short_circuit, write_files};
 use forebay_fixtures::HdfsOptions;
+use forebay_store::Clusters;
 use forebay_tests::said;
+use hdfs_native::WriteOptions;
 use serde_json::json;
+use tokio::runtime::Runtime;
 
 const MIB: usize = 1 << 20;
 
@@ -87,4 +93,21 @@ fn an_encrypted_file_is_refused_by_name_and_no_ciphertext_is_fed() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("/zone/in: it is in an encryption zone"), "{text}");
     assert!(output.stdout.is_empty(), "{} bytes were fed", output.stdout.len());
+    nothing_is_written_in_the_clear(&hdfs);
+}
+
+/// Small files are left to `hdfs-native`, which, as it is built here, cannot encrypt either and says so.
+fn nothing_is_written_in_the_clear(hdfs: &Cluster) {
+    let runtime = Runtime::new().unwrap();
+    let clusters = Clusters::new(Duration::from_mins(2), runtime.handle().clone());
+    let cluster = clusters.cluster(hdfs.uri().strip_prefix("hdfs://")).unwrap();
+    for overwrite in [false, true] {
+        let (bytes, options) = (Bytes::from("1\n"), WriteOptions::default().overwrite(overwrite));
+        let error = runtime.block_on(cluster.write("/zone/small", &bytes, &options)).unwrap_err();
+        let natively = cluster.write_natively("/zone/small", &bytes, &options);
+        assert_eq!(error.to_string(), runtime.block_on(natively).unwrap_err().to_string());
+        let text = error.to_string();
+        assert!(text.contains("/zone/small") && text.contains("encryption zone"), "{text}");
+    }
+    assert_eq!(hdfs.list("/zone").unwrap(), ["/zone/in"]);
 }
