@@ -15,7 +15,7 @@ const OTHERS: [&str; 8] = ["lzo", "lzo_deflate", "xz", "lzma", "z", "br", "zip",
 pub(crate) fn by_name(format: &Format, name: &str) -> Option<Codec> {
     match format {
         Format::Lines(_) | Format::TfRecord => suffix(name).and_then(Codec::of_suffix),
-        Format::Bytes | Format::Fixed(_) | Format::Sequence(_) | Format::Avro(_) => None,
+        Format::Bytes | Format::Fixed(_) | Format::Sequence(_) | Format::Avro(_) | Format::Tar => None,
     }
 }
 
@@ -26,9 +26,12 @@ pub(crate) fn by_head(name: &str, format: &Format, head: &[u8]) -> Result<Option
             Some(container) => Err(SourceError::IsContainer { path: name.to_owned(), container }),
             None => Ok(Codec::of_head(head).or(Codec::begins_with_skippable(head).then_some(Codec::Zstd))),
         },
-        Format::Bytes | Format::Fixed(_) | Format::Sequence(_) | Format::Avro(_) | Format::TfRecord => {
-            Ok(None)
-        }
+        Format::Bytes
+        | Format::Fixed(_)
+        | Format::Sequence(_)
+        | Format::Avro(_)
+        | Format::Tar
+        | Format::TfRecord => Ok(None),
     }
 }
 
@@ -44,8 +47,10 @@ pub(crate) fn check(format: &Format, name: &str, len: u64) -> Result<(), PlanErr
         (Format::Lines(_) | Format::TfRecord, Some(codec)) if len == 0 && !codec.may_be_empty() => {
             Err(PlanError::NothingToDecode { path: name.to_owned(), codec })
         }
-        (Format::Fixed(_), Some(_)) => refused("compressed files are decoded into lines and TFRecords only"),
-        (Format::Lines(_) | Format::Fixed(_) | Format::TfRecord, None) if is_other => {
+        (Format::Fixed(_) | Format::Tar, Some(_)) => {
+            refused("compressed files are decoded into lines and TFRecords only")
+        }
+        (Format::Lines(_) | Format::Fixed(_) | Format::TfRecord | Format::Tar, None) if is_other => {
             refused("such files cannot be decoded")
         }
         _ => Ok(()),
@@ -81,8 +86,9 @@ mod tests {
         assert!(check(&LINES, "a.snappy", 0).is_ok(), "nothing in Hadoop's block form is nothing");
         assert!(check(&LINES, "a.gz", 1).is_ok() && check(&LINES, "zip", 1).is_ok());
         assert!(check(&Format::Bytes, "a.xz", 0).is_ok());
+        assert!(matches!(check(&Format::Tar, "a.tar.gz", 1), Err(PlanError::Compressed { .. })));
         let records = SequenceRecords { fields: Fields::Value, framing: Framing::Raw };
-        for format in [Format::Sequence(records), Format::Avro(Framing::Raw)] {
+        for format in [Format::Sequence(records), Format::Avro(Framing::Raw), Format::Tar] {
             assert!(matches!(check(&format, "a", 0), Err(PlanError::EmptyContainer { .. })));
         }
         assert!(check(&Format::Sequence(records), "a.gz", 1).is_ok(), "names say nothing of SequenceFiles");

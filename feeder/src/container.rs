@@ -1,4 +1,4 @@
-//! Files that hold records in a form of their own, which their first bytes tell, and which have no lines.
+//! Files that hold records in a form of their own, and have no lines; but for archives, their first bytes tell.
 
 use core::fmt;
 
@@ -11,6 +11,8 @@ pub enum Container {
     Sequence,
     /// Avro's object container files.
     Avro,
+    /// Tar archives.
+    Tar,
 }
 
 impl Container {
@@ -19,6 +21,7 @@ impl Container {
         match format {
             Format::Sequence(_) => Some(Self::Sequence),
             Format::Avro(_) => Some(Self::Avro),
+            Format::Tar => Some(Self::Tar),
             Format::Lines(_) | Format::Bytes | Format::Fixed(_) | Format::TfRecord => None,
         }
     }
@@ -37,6 +40,7 @@ impl Container {
         match self {
             Self::Sequence => "sequencefile",
             Self::Avro => "avro",
+            Self::Tar => "tar",
         }
     }
 }
@@ -46,6 +50,7 @@ impl fmt::Display for Container {
         f.write_str(match self {
             Self::Sequence => "a SequenceFile",
             Self::Avro => "an Avro file",
+            Self::Tar => "a tar archive",
         })
     }
 }

@@ -26,7 +26,7 @@ use crate::report::SplitReport;
 use crate::sink::{Halt, Sink, Watch, is_wanted};
 use crate::skip::{CannotSkip, Passed, Skipper};
 use crate::source::{Coding, Dry, Item, Leased, RecordRange, Source};
-use crate::{DeliveryError, Meter};
+use crate::{DeliveryError, Meter, SourceError};
 
 /// Bytes read at once where they have to be seen.
 const MEMORY: usize = 256 << 10;
@@ -65,6 +65,8 @@ pub(crate) struct Delivery<'a> {
     unpacked: Option<Unpacked>,
     /// The schema that all of the feed's Avro files have, once there was one.
     schema: Option<KnownSchema>,
+    /// The last archive with a sample, and that one's key.
+    last_sample: Option<(String, Vec<u8>)>,
     /// A lease whose first byte is still to come.
     to_begin: Option<Leased>,
     /// The range in hand.
@@ -97,9 +99,12 @@ impl<'a> Delivery<'a> {
         let Output { sink, watch, meter, delivered } = output;
         let terminator = match format {
             Format::Lines(terminator) => Some(terminator),
-            Format::Bytes | Format::Fixed(_) | Format::Sequence(_) | Format::Avro(_) | Format::TfRecord => {
-                None
-            }
+            Format::Bytes
+            | Format::Fixed(_)
+            | Format::Sequence(_)
+            | Format::Avro(_)
+            | Format::Tar
+            | Format::TfRecord => None,
         };
         let rewriter = terminator
             .filter(|_| settings.line_ending == LineEnding::Lf)
@@ -123,6 +128,7 @@ impl<'a> Delivery<'a> {
             decoding: None,
             unpacked: None,
             schema: None,
+            last_sample: None,
             to_begin: None,
             range: None,
             at_begin: false,
@@ -168,6 +174,7 @@ impl<'a> Delivery<'a> {
 
     /// Takes a range in hand.
     fn take(&mut self, range: RecordRange) -> Result<(), Halt> {
+        self.keep_samples_apart(&range)?;
         self.delivered_before = self.meter.delivered.load(Relaxed);
         self.at_begin = true;
         self.counter = self.counted.as_ref().and_then(Counter::new);
@@ -185,6 +192,19 @@ impl<'a> Delivery<'a> {
         let at = range.bytes.start;
         self.range = Some(range);
         coding.map_or(Ok(()), |coding| self.begin_decoding(coding, at))
+    }
+
+    /// Samples of two archives that meet must not look like one.
+    fn keep_samples_apart(&mut self, range: &RecordRange) -> Result<(), Halt> {
+        let Some(samples) = &range.samples else { return Ok(()) };
+        let path = range.task.file.name();
+        match self.last_sample.replace((path.clone(), samples.last.clone())) {
+            Some((other, key)) if key == samples.first => {
+                let key = String::from_utf8_lossy(&key).into_owned();
+                Err(Halt::Input(SourceError::Samples { path, other, key }))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether bytes have to pass through memory.

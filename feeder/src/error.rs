@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use forebay_decode::{Codec, DecodeError};
-use forebay_record::{Format, TfRecordError};
+use forebay_record::{Format, TarError, TfRecordError};
 use forebay_store::{AddressError, HdfsError};
 
 use crate::Container;
@@ -93,10 +93,10 @@ pub enum PlanError {
         /// The codec that its name stands for.
         codec: Codec,
     },
-    /// A file without a byte that should be a SequenceFile or an Avro file.
+    /// A file without a byte that should be a SequenceFile, an Avro file or a tar archive.
     #[error(
-        "cannot read {path} as {container}: it is empty, and one without records has a header, so it was never finished; write it \
-         again, or remove it"
+        "cannot read {path} as {container}: it is empty, and even one without records has some bytes, so it was never finished; write \
+         it again, or remove it"
     )]
     EmptyContainer {
         /// The file.
@@ -243,6 +243,29 @@ pub enum SourceError {
         path: String,
         /// One that was fed before.
         other: String,
+    },
+    /// A tar archive is damaged, or none.
+    #[error(
+        "{path} cannot be read as a tar archive: {source}. Write the file again or restore it; --format bytes passes files on as they are"
+    )]
+    Tar {
+        /// The file.
+        path: String,
+        /// What is wrong, and where.
+        source: TarError,
+    },
+    /// A sample of one archive goes on in the next.
+    #[error(
+        "cannot feed {path} behind {other}: the last sample of that one and the first of this one have the same key, {key}, and whoever reads \
+         both would take them for one; feed them in another order, or apart, or name their files differently"
+    )]
+    Samples {
+        /// The file.
+        path: String,
+        /// The one before.
+        other: String,
+        /// The key.
+        key: String,
     },
     /// A TFRecord file is damaged, or none.
     #[error(

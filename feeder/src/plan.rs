@@ -24,7 +24,7 @@ pub struct PlanOptions {
     /// Where all files' names say that they are of one other format, they are of that. Files of several are refused then.
     pub by_name: bool,
     /// Bytes per split; default is the HDFS block, [`LOCAL_SPLIT_SIZE`] for local files. A file whose name says that it is
-    /// compressed is one split.
+    /// compressed is one split, and so is a tar archive.
     pub split_size: Option<NonZeroU64>,
     /// Which share of the splits is fed.
     pub shard: Shard,
@@ -94,7 +94,7 @@ impl Plan {
         }
         for file in &mut files {
             check(file, &options.format)?;
-            if codec::by_name(&options.format, &file.name()).is_some() {
+            if options.format == Format::Tar || codec::by_name(&options.format, &file.name()).is_some() {
                 file.split_size = NonZeroU64::new(file.len).unwrap_or(file.split_size);
             }
         }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use forebay_decode::Codec;
 use forebay_record::{
-    AvroHeader, Bound, Ending, EndingStep, Extent, Format, Framing, Header, HeaderError, Search,
-    SequenceHeader, SequenceRecords, SplitPlace, Step, Terminator,
+    Archive, AvroHeader, Bound, Ending, EndingStep, Extent, Format, Framing, Header, HeaderError, Samples,
+    Search, SequenceHeader, SequenceRecords, SplitPlace, Step, Terminator,
 };
 use forebay_remote::{ReadError, Stream};
 use forebay_shortcircuit::VerifyError;
@@ -35,6 +35,8 @@ pub(crate) struct RecordRange {
     pub(crate) coding: Option<Coding>,
     /// What to append, for a custom delimiter and a file's end.
     pub(crate) append: Vec<u8>,
+    /// Of an archive, which samples it begins and ends with.
+    pub(crate) samples: Option<Samples>,
 }
 
 /// What bytes are before they are decoded.
@@ -256,7 +258,20 @@ impl RecordRange {
     /// What a task delivers of a compressed file: all of it, or nothing, as it begins the file or not.
     fn of_compressed(task: Task, codec: Codec, file_len: u64) -> Self {
         let begin = if task.span.start == 0 { 0 } else { file_len };
-        Self { task, bytes: begin..file_len, coding: Some(Coding::Codec(codec)), append: Vec::new() }
+        Self { coding: Some(Coding::Codec(codec)), ..Self::plain(task, begin..file_len) }
+    }
+
+    /// What a task delivers of an archive, likewise.
+    fn of_archive(task: Task, archive: Archive) -> Self {
+        let is_first = task.span.start == 0;
+        let begin = if is_first { 0 } else { archive.end };
+        let samples = archive.samples.filter(|_| is_first);
+        Self { samples, ..Self::plain(task, begin..archive.end) }
+    }
+
+    /// Bytes as they are stored.
+    fn plain(task: Task, bytes: Range<u64>) -> Self {
+        Self { task, bytes, coding: None, append: Vec::new(), samples: None }
     }
 }
 

@@ -234,8 +234,8 @@ pub static SETTINGS: &[Setting] = &[
         default: Some("auto"),
         heading: RECORDS,
         help: "Records: lines (of compressed files, too, by their names), bytes (no records: splits as they are), fixed:N \
-               (N bytes each), tfrecord, sequencefile (Hadoop's SequenceFiles), avro (its container files), or auto: tfrecord where all \
-               names say so, else lines, of files that only their first bytes say to be compressed, too",
+               (N bytes each), tfrecord, sequencefile (Hadoop's SequenceFiles), avro (its container files), tar (archives of samples), or auto: \
+               tfrecord where all names say so, else lines, of files that only their first bytes say to be compressed, too",
         read: |job, texts| one(&mut job.format, texts, values::format),
         write: |job| unless(&FormatName::Auto, &job.format, FormatName::to_string),
     },

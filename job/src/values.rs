@@ -28,6 +28,8 @@ pub enum FormatName {
     TfRecord,
     /// Records of Avro's object container files.
     Avro,
+    /// Tar archives of samples.
+    Tar,
 }
 
 impl fmt::Display for FormatName {
@@ -40,13 +42,14 @@ impl fmt::Display for FormatName {
             Self::SequenceFile => f.write_str("sequencefile"),
             Self::TfRecord => f.write_str("tfrecord"),
             Self::Avro => f.write_str("avro"),
+            Self::Tar => f.write_str("tar"),
         }
     }
 }
 
-const FORMATS: [&str; 7] = ["auto", "lines", "bytes", "fixed:N", "tfrecord", "sequencefile", "avro"];
+const FORMATS: [&str; 8] = ["auto", "lines", "bytes", "fixed:N", "tfrecord", "sequencefile", "avro", "tar"];
 
-/// A record format: `auto`, `lines`, `bytes`, `fixed:N`, `tfrecord`, `sequencefile` or `avro`.
+/// A record format: `auto`, `lines`, `bytes`, `fixed:N`, `tfrecord`, `sequencefile`, `avro` or `tar`.
 pub fn format(text: &str) -> Result<FormatName, String> {
     match text {
         "auto" => Ok(FormatName::Auto),
@@ -55,6 +58,7 @@ pub fn format(text: &str) -> Result<FormatName, String> {
         "sequencefile" => Ok(FormatName::SequenceFile),
         "tfrecord" => Ok(FormatName::TfRecord),
         "avro" => Ok(FormatName::Avro),
+        "tar" => Ok(FormatName::Tar),
         _ => match text.strip_prefix("fixed:") {
             Some(n) => nonzero_size(n).map(FormatName::Fixed).map_err(|e| format!("the record length: {e}")),
             None => Err(names::unknown("format", text, &FORMATS)),
@@ -136,6 +140,7 @@ pub fn record_format(name: FormatName, options: RecordOptions<'_>) -> Result<For
         FormatName::Fixed(n) => Format::Fixed(n),
         FormatName::TfRecord => Format::TfRecord,
         FormatName::Avro => Format::Avro(framing),
+        FormatName::Tar => Format::Tar,
         FormatName::SequenceFile => Format::Sequence(SequenceRecords {
             fields: match sequencefile {
                 SequenceFields::Value => Fields::Value,
@@ -373,7 +378,7 @@ mod tests {
 
     #[test]
     fn options_have_no_meaning_elsewhere() {
-        use FormatName::{Auto, Avro, Bytes, Lines, SequenceFile, TfRecord};
+        use FormatName::{Auto, Avro, Bytes, Lines, SequenceFile, Tar, TfRecord};
         let bar = delimiter("|").unwrap();
         let none = RecordOptions {
             delimiter: None,
@@ -386,7 +391,7 @@ mod tests {
         assert_eq!(record_format(Bytes, none), Ok(Format::Bytes));
         assert_eq!(record_format(TfRecord, none), Ok(Format::TfRecord));
         let lf = RecordOptions { line_ending: LineEnding::Lf, ..none };
-        for format in [Bytes, SequenceFile, TfRecord, Avro] {
+        for format in [Bytes, SequenceFile, TfRecord, Avro, Tar] {
             assert_eq!(record_format(format, delimited), Err(Misplaced::Delimiter));
             assert_eq!(record_format(format, lf), Err(Misplaced::LineEnding));
         }
@@ -396,7 +401,7 @@ mod tests {
         assert!(matches!(record_format(SequenceFile, pairs), Ok(Format::Sequence(_))));
         assert_eq!(record_format(Avro, framed), Ok(Format::Avro(forebay_record::Framing::Length)));
         assert_eq!(record_format(Avro, pairs), Err(Misplaced::SequenceFile));
-        for format in [Auto, Lines, Bytes, TfRecord] {
+        for format in [Auto, Lines, Bytes, TfRecord, Tar] {
             assert_eq!(record_format(format, framed), Err(Misplaced::Framing));
             assert_eq!(record_format(format, pairs), Err(Misplaced::SequenceFile));
         }
@@ -417,6 +422,7 @@ mod tests {
         assert!(format("sequence").unwrap_err().contains("'sequencefile'"));
         assert_eq!(format("tfrecord"), Ok(FormatName::TfRecord));
         assert_eq!(format("avro"), Ok(FormatName::Avro));
+        assert_eq!(format("tar"), Ok(FormatName::Tar));
         assert!(format("tfrecords").unwrap_err().contains("'tfrecord'"));
         assert!(!format("parquet").unwrap_err().contains("did you mean"));
     }

@@ -158,3 +158,38 @@ fn tfrecords_are_fed_each_once_from_replicas_and_over_the_network() {
         said(&output).contains("/records/cut.tfrecord") && said(&output).contains("the file ends at byte")
     );
 }
+
+#[test]
+fn archives_come_whole_from_replicas_and_over_the_network() {
+    let cluster = shared(&options());
+    let room = tempfile::tempdir().unwrap();
+    let mut wanted: Vec<u8> = Vec::new();
+    for name in ["a", "b"] {
+        for (i, len) in [(1, 10), (2, 200_000), (3, 3000), (4, 65_536)] {
+            fs::write(room.path().join(format!("{name}{i}.bin")), name.repeat(len)).unwrap();
+        }
+        let archive = format!("tar --record-size=1024 -cf {name}.tar {name}?.bin");
+        let made = Command::new("sh").args(["-c", &archive]).current_dir(room.path()).status().unwrap();
+        assert!(made.success());
+        let bytes = fs::read(room.path().join(format!("{name}.tar"))).unwrap();
+        wanted.extend(&bytes[..bytes.len() - 1024]);
+        let cut = bytes[..bytes.len() - 1024].to_vec();
+        cluster.write(&format!("/archives/whole/{name}.tar"), bytes, Some(BLOCK)).unwrap();
+        cluster.write(&format!("/archives/cut/{name}.tar"), cut, Some(BLOCK)).unwrap();
+    }
+    let network_only = without_short_circuit(&cluster);
+    for conf in [cluster.conf_dir(), network_only.path()] {
+        let mut feed = feed_command(&cluster, &["--format=tar", &uri(&cluster, "/archives/whole")]);
+        let output = feed.env("HADOOP_CONF_DIR", conf).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.stdout == wanted, "{} bytes of {}", output.stdout.len(), wanted.len());
+    }
+    let output =
+        feed_command(&cluster, &["--format=tar", &uri(&cluster, "/archives/cut/a.tar")]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = said(&output);
+    assert!(
+        said.contains("/archives/cut/a.tar") && said.contains("without the two blocks of zeros"),
+        "{said}"
+    );
+}

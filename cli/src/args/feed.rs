@@ -44,8 +44,8 @@ pub(crate) struct FeedArgs {
     pub(crate) command: Vec<OsString>,
 
     /// Records: lines (of compressed files, too, by their names), bytes (no records: splits as they are), fixed:N
-    /// (N bytes each), tfrecord, sequencefile (Hadoop's SequenceFiles), avro (its container files), or auto: tfrecord where
-    /// all names say so, else lines, of files that only their first bytes say to be compressed, too
+    /// (N bytes each), tfrecord, sequencefile (Hadoop's SequenceFiles), avro (its container files), tar (archives of samples),
+    /// or auto: tfrecord where all names say so, else lines, of files that only their first bytes say to be compressed, too
     #[arg(long, value_name = "FORMAT", default_value = "auto", value_parser = values::format)]
     pub(crate) format: FormatName,
 

@@ -78,7 +78,7 @@ impl Counter {
             Format::Lines(Terminator::Delimiter(delimiter)) => Rule::Delimiter(delimiter.clone(), Vec::new()),
             Format::Fixed(len) => Rule::Fixed(*len),
             Format::TfRecord => Rule::TfRecord(Frames::default()),
-            Format::Bytes | Format::Avro(Framing::Raw) => return None,
+            Format::Bytes | Format::Tar | Format::Avro(Framing::Raw) => return None,
             Format::Avro(Framing::Length) => Rule::Framed(Framed::new(1)),
             Format::Sequence(SequenceRecords { framing: Framing::Length, fields: Fields::Value }) => {
                 Rule::Framed(Framed::new(1))

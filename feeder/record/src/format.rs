@@ -14,7 +14,7 @@ pub enum Terminator {
 }
 
 /// A record format. Formats of a fixed shape need no byte of the file to bound a split; for [`Format::TfRecord`] there
-/// is [`crate::Extent`] in place of [`crate::Search`].
+/// is [`crate::Extent`] in place of [`crate::Search`], for [`Format::Tar`] [`crate::TarScan`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
     /// Text lines by Hadoop's rule: the first split owns the lines that begin in `[0, end]`, any other
@@ -30,6 +30,8 @@ pub enum Format {
     /// Records of Avro's object container files, by the rule of Avro's readers: a split owns the blocks before which a sync marker begins
     /// in `[start, end)`, the header's own included.
     Avro(Framing),
+    /// Tar archives; an archive is one split, which has its entries, as [`crate::TarScan`] finds them.
+    Tar,
     /// TFRecord; a split owns the records that begin in `[start, end)`, as [`crate::Extent`] finds them.
     TfRecord,
 }
@@ -43,6 +45,7 @@ impl Format {
             Self::Fixed(n) => format!("fixed:{n}"),
             Self::Sequence(_) => "sequencefile".into(),
             Self::Avro(_) => "avro".into(),
+            Self::Tar => "tar".into(),
             Self::TfRecord => "tfrecord".into(),
         }
     }

@@ -14,6 +14,7 @@ mod lf;
 mod seam;
 mod search;
 mod sequence;
+mod tar;
 mod tfrecord;
 
 pub use avro::{AvroHeader, begins_avro_file, zigzag};
@@ -29,6 +30,7 @@ pub use sequence::{
     Compression, ESCAPE, Fields, Framing, HeaderError, HeaderReason, MARKER, SequenceHeader, SequenceRecords,
     begins_sequence_file, vint, vint_len,
 };
+pub use tar::{Archive, Samples, TarError, TarReason, TarScan, TarStep};
 pub use tfrecord::{Extent, ExtentStep, SplitPlace, TfRecordError, TfRecordStream};
 
 /// The UTF-8 byte order mark; Hadoop's `LineRecordReader` drops it at offset 0 of a file.

@@ -79,8 +79,8 @@ impl<'f> Search<'f> {
         let found = |offset: u64| State::Found(Bound { offset: offset.min(file_len), same_until: at });
         let state = match format {
             _ if at >= file_len => State::Found(Bound { offset: file_len, same_until: u64::MAX }),
-            // Of TFRecords an `Extent` finds the bounds.
-            Format::Bytes | Format::TfRecord => found(at),
+            // Of TFRecords an `Extent` finds the bounds, of archives a `TarScan`.
+            Format::Bytes | Format::TfRecord | Format::Tar => found(at),
             Format::Fixed(n) => found(at.div_ceil(n.get()).saturating_mul(n.get())),
             Format::Lines(_) if at == 0 => State::Mark,
             Format::Lines(Terminator::Any) => State::AnyFrom { from: at, after_cr: false },

@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::sync::Arc;
 
 use forebay_decode::Codec;
-use forebay_record::{ExtentStep, Format};
+use forebay_record::{Archive, ExtentStep, Format, TarScan, TarStep};
 use rustix::fs::{Advice, OFlags, fadvise};
 
 use super::{Dry, Item, KnownBound, RecordRange, Task, ending, run_ending, run_search};
@@ -129,13 +129,37 @@ impl<'p> LocalFile<'p> {
         }
     }
 
+    /// What the file is as an archive.
+    fn archive(&self, watch: &Watch) -> Result<Archive, Dry> {
+        let failed = |source| Dry::from(SourceError::Tar { path: self.name.clone(), source });
+        let mut scan = TarScan::new(self.len, GAP);
+        let (mut buffer, mut reads) = (Vec::new(), 0);
+        let mut step = scan.step().map_err(failed)?;
+        loop {
+            match step {
+                TarStep::Found(archive) => return Ok(archive),
+                TarStep::Read(range) => {
+                    if reads % READS == 0 {
+                        is_wanted(watch).map_err(Dry::Halted)?;
+                    }
+                    reads = reads.wrapping_add(1);
+                    self.read(range, &mut buffer)?;
+                    step = scan.feed(&buffer).map_err(failed)?;
+                }
+            }
+        }
+    }
+
     fn range(&mut self, task: Task, watch: &Watch) -> Result<RecordRange, Dry> {
         if let Some(codec) = self.codec {
             return Ok(RecordRange::of_compressed(task, codec, self.len));
         }
         if *self.format == Format::TfRecord {
             let bytes = self.tfrecords(&task, watch)?;
-            return Ok(RecordRange { task, bytes, coding: None, append: Vec::new() });
+            return Ok(RecordRange::plain(task, bytes));
+        }
+        if *self.format == Format::Tar {
+            return Ok(RecordRange::of_archive(task, self.archive(watch)?));
         }
         let span = task.span;
         let bytes = self.bound(span.start, watch)?..self.bound(span.end, watch)?;
@@ -143,7 +167,8 @@ impl<'p> LocalFile<'p> {
             Some(ending) => run_ending(ending, |range, buffer| self.read(range, buffer))?,
             None => Vec::new(),
         };
-        Ok(RecordRange { task, bytes, coding: self.known.coding(self.format), append })
+        let coding = self.known.coding(self.format);
+        Ok(RecordRange { coding, append, ..RecordRange::plain(task, bytes) })
     }
 }
 

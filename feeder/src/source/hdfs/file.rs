@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use bytes::Bytes;
 use forebay_decode::Codec;
 use forebay_hadoop::namenode::LocatedBlock;
-use forebay_record::{EndingStep, ExtentStep, Format, Step};
+use forebay_record::{Archive, EndingStep, ExtentStep, Format, Step, TarScan, TarStep};
 use forebay_remote::Stream;
 use forebay_shortcircuit::{Reason, read_verified};
 use futures_util::StreamExt;
@@ -209,7 +209,10 @@ impl HdfsFile {
         }
         if *format == Format::TfRecord {
             let bytes = self.tfrecords(&task, known).await?;
-            return Ok(RecordRange { task, bytes, coding: None, append: Vec::new() });
+            return Ok(RecordRange::plain(task, bytes));
+        }
+        if *format == Format::Tar {
+            return Ok(RecordRange::of_archive(task, self.archive().await?));
         }
         let span = task.span;
         let start = self.bound(format, span.start, known).await?;
@@ -224,7 +227,7 @@ impl HdfsFile {
                 }
             };
         }
-        Ok(RecordRange { task, bytes, coding: known.coding(format), append })
+        Ok(RecordRange { coding: known.coding(format), append, ..RecordRange::plain(task, bytes) })
     }
 
     /// The bytes of a task's TFRecords.
@@ -241,6 +244,19 @@ impl HdfsFile {
                     let fed = extent.feed(&self.read(range).await?);
                     step = fed.map_err(|error| SourceError::of_tfrecords(self.name(), error))?;
                 }
+            }
+        }
+    }
+
+    /// What the file is as an archive.
+    async fn archive(&self) -> Result<Archive, SourceError> {
+        let failed = |source| SourceError::Tar { path: self.name(), source };
+        let mut scan = TarScan::new(self.len, GAP);
+        let mut step = scan.step().map_err(failed)?;
+        loop {
+            match step {
+                TarStep::Found(archive) => return Ok(archive),
+                TarStep::Read(range) => step = scan.feed(&self.read(range).await?).map_err(failed)?,
             }
         }
     }
