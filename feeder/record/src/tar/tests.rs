@@ -38,7 +38,8 @@ fn end() -> Vec<u8> {
 
 /// `NAME=VALUE` with its length before it.
 fn attribute(name: &str, value: &str) -> Vec<u8> {
-    let len = (1..).find(|len: &usize| len.to_string().len() + name.len() + value.len() + 3 == *len).unwrap();
+    let len =
+        (1..9999).find(|len: &usize| len.to_string().len() + name.len() + value.len() + 3 == *len).unwrap();
     format!("{len} {name}={value}\n").into_bytes()
 }
 
@@ -73,8 +74,8 @@ fn reason(parts: &[Vec<u8>]) -> TarReason {
     scan(&parts.concat()).unwrap_err().reason
 }
 
-fn samples(first: &str, last: &str) -> Option<Samples> {
-    Some(Samples { first: first.into(), last: last.into() })
+fn samples(first: &str, last: &str) -> Samples {
+    Samples { first: first.into(), last: last.into() }
 }
 
 #[test]
@@ -83,7 +84,7 @@ fn archives_end_where_their_zeros_begin() {
         let entries =
             [file("a/b.c/000.cls", b"7"), file("a/b.c/000.jpg", &[9; 700]), file("x", b"")].concat();
         let archive = scan(&[entries.clone(), vec![0; padding]].concat()).unwrap();
-        assert_eq!(archive, Archive { end: entries.len() as u64, samples: samples("a/b.c/000", "x") });
+        assert_eq!(archive, Archive { end: entries.len() as u64, samples: Some(samples("a/b.c/000", "x")) });
     }
     assert_eq!(scan(&end()).unwrap(), Archive { end: 0, samples: None });
 }
@@ -117,7 +118,7 @@ fn paths_come_from_wherever_they_are_told() {
         ),
     ] {
         let archive = scan(&[&entry[..], &end()].concat()).unwrap();
-        assert_eq!(archive, Archive { end: entry.len() as u64, samples: samples(key, key) });
+        assert_eq!(archive, Archive { end: entry.len() as u64, samples: Some(samples(key, key)) });
     }
 }
 
@@ -131,7 +132,7 @@ fn sizes_come_from_wherever_they_are_told_and_little_is_read() {
     for entry in [pax, header("a", b'0', &base256)] {
         let end = entry.len() as u64 + LARGE;
         let (archive, read) = scan_sparse(&entry, end + 1024, 8 << 10);
-        assert_eq!(archive.unwrap(), Archive { end, samples: samples("a", "a") });
+        assert_eq!(archive.unwrap(), Archive { end, samples: Some(samples("a", "a")) });
         assert!(read < 20_000, "{read} bytes read");
         let (cut, _) = scan_sparse(&entry, end - 1, 8 << 10);
         assert_eq!(cut.unwrap_err().reason, TarReason::Truncated("an entry"));
